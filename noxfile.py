@@ -1,0 +1,69 @@
+"""All that must pass. `./tandem nox` runs lint, types, tests and the rehearsal with its verification.
+
+The sessions share the venv that `./tandem` made from the lock: nothing is installed here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests", "rehearsal"]
+nox.options.error_on_external_run = False
+
+AREAS = (
+    "lease", "storage", "storage_class", "network", "exposure", "sealed", "nodes", "gpu", "kubespray", "secrets", "tunnel",
+    "charts", "onnx",
+)
+PYTHON_FILES = ("provision", "rehearsal", "serving", "verify", "tests", "tasks.py", "noxfile.py")
+
+
+def _pytest_verify(session: nox.Session, *files: str) -> None:
+    session.run("python", "-m", "pytest", "-c", "verify/pytest.ini", "--rootdir", ".", *files, *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Ruff over everything."""
+    session.run("ruff", "check", ".", external=True)
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Strict mypy over everything."""
+    session.run("mypy", *PYTHON_FILES, external=True)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Offline tests: no socket, no subprocess, no sleep."""
+    session.run("python", "-m", "pytest", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def rehearsal(session: nox.Session) -> None:
+    """Nothing -> verified platform on this machine; again with zero changes; every check; then nothing is left."""
+    session.env["TANDEM_ENV"] = "rehearsal"
+    try:
+        session.run("invoke", "provision.all", external=True)
+        session.run("invoke", "provision.plan", "--check", external=True)
+        _pytest_verify(session)
+    finally:
+        session.run("invoke", "provision.destroy", "--data", "--yes", external=True)
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("area", [nox.param(area, id=area) for area in AREAS])
+def verify(session: nox.Session, area: str) -> None:
+    """Live checks of one area against a platform that stands: -- --env E --site S."""
+    _pytest_verify(session, f"verify/check_{area}.py")
+
+
+@nox.session(venv_backend="none")
+def drill(session: nox.Session) -> None:
+    """Live tests that restart, cut, reschedule or overload; -- drill files to choose some."""
+    files = session.posargs or [str(path) for path in sorted(Path("verify/drills").glob("drill_*.py"))]
+    session.run("python", "-m", "pytest", "-c", "verify/drills/pytest.ini", "--rootdir", ".", "-s", *files, external=True)
+    session.log("drills over, CI=%s", os.environ.get("CI", ""))

@@ -1,0 +1,1 @@
+"""tandem's engine: settings -> want -> look -> plan -> apply -> look again -> verify."""

@@ -1,0 +1,1 @@
+"""The clouds' doors: one protocol, one OpenStack implementation for both environments."""

@@ -1,0 +1,244 @@
+"""What the `provision.*` tasks do: settings in, engine run, a summary and data out. No task has logic of its own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from provision import embedded, pricing, report, say, status, verification
+from provision.engine import Plan, Result, open_sites, plan_site, undo
+from provision.errors import DriftFound, PlatformError, PreconditionMissing, UsageError
+from provision.settings import Settings, load
+from provision.site import Site
+from provision.state import Receipts, Run, locked
+from provision.step import AnyStep, Change
+from provision.steps import NAMES, STEPS
+from provision.walk import walk
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every provision task takes. site: '' for both. yes: ask nothing."""
+
+    env: str = ""
+    site: str = ""
+    platform: str = ""
+    yes: bool = False
+    json: bool = False
+
+
+def provision_all(options: Options, *, first: str = "", last: str = "", check: bool = False) -> Json:
+    """Walk the steps over the sites, run their checks, and report. The Json has `exit_code`; nothing is raised for a red step."""
+    settings = _settings(options)
+    steps = span(first, last)
+    with _session(settings, "provision.all") as (run, sites):
+        chosen = _chosen(sites, options.site)
+        embedded.up(settings)
+        if settings.spends and not options.yes:
+            _confirm(_plans(settings, chosen, steps, asked=True), settings)
+        started = time.monotonic()
+        stand = {name: set(NAMES[: NAMES.index(steps[0].NAME)]) for name in chosen}
+        results = walk(steps, chosen, check=True, always_check=check, stand=stand)
+        return _finish(settings, run, results, time.monotonic() - started)
+
+
+def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
+    """One step again, at one site or both: manual recovery."""
+    settings = _settings(options)
+    step = next(step for step in STEPS if step.NAME == name)
+    with _session(settings, f"provision.{name}") as (run, sites):
+        chosen = _chosen(sites, options.site)
+        embedded.up(settings)
+        if settings.spends and not options.yes:
+            _confirm(_plans(settings, chosen, [step], asked=True), settings)
+        started = time.monotonic()
+        stand = {site: set(NAMES) - {name} for site in chosen}
+        results = walk([step], chosen, check=check, always_check=False, stand=stand)
+        return _finish(settings, run, results, time.monotonic() - started)
+
+
+def provision_plan(options: Options, *, check: bool = False) -> Json:
+    """What would change and why, with its price. check: raise DriftFound when anything would."""
+    settings = _settings(options)
+    run = Run(settings.state_dir)
+    sites = _chosen(open_sites(settings, run), options.site)
+    plans = _plans(settings, sites, STEPS, asked=embedded.is_up(settings))
+    _show_plans(settings, plans)
+    changes = sum(len(plan.changes) for plan in plans)
+    if check and changes:
+        raise DriftFound(f"{changes} changes", why="; ".join(sorted({p.step for p in plans if p.changes})),
+                         next=f"invoke provision.all --env {settings.env}")
+    return {
+        "env": settings.env, "platform": settings.platform, "engine": settings.kubernetes.engine,
+        "changes": [_row(plan, change) for plan in plans for change in plan.changes],
+        "price": pricing.price(settings).as_json(),
+        "refused": [{"what": e.what, "why": e.why, "next": e.next} for e in (plan.refused for plan in plans) if e],
+    }
+
+
+def provision_status(options: Options) -> Json:
+    """Steps, sites, lease hours left, endpoints, last verification."""
+    settings = _settings(options)
+    sites = _chosen(open_sites(settings, Run(settings.state_dir)), options.site)
+    found = status.read(settings, sites, asked=embedded.is_up(settings))
+    say.text(status.table(found))
+    return found.as_json()
+
+
+def provision_destroy(options: Options, *, data: bool = False) -> Json:
+    """Everything of ours goes, in reverse order; data only when told, after the platform's name is typed."""
+    settings = _settings(options)
+    with _session(settings, "provision.destroy") as (run, sites):
+        chosen = _chosen(sites, options.site)
+        _confirm_destroy(settings, options, data)
+        kept: list[tuple[str, Change]] = []
+        started = time.monotonic()
+        if embedded.is_up(settings):
+            for step in reversed(STEPS):
+                for site in chosen.values():
+                    kept += [(site.name, change) for change in _undo(step, site, data)]
+            leftovers = [f"{site.name}: {name}" for site in chosen.values() for name in site.cloud.list_leftovers()]
+        else:
+            leftovers = []
+        Receipts(settings.state_dir).forget()
+        if data and not options.site:
+            leftovers = embedded.down(settings)
+        kept_rows = [{"site": site, "what": change.what, "why": change.why} for site, change in kept]
+        unexpected = [name for name in leftovers if not any(change.what.split()[-1] in name for _, change in kept)]
+        _show_destroyed(kept_rows, unexpected)
+        return {"env": settings.env, "platform": settings.platform, "run": run.utc, "ok": not unexpected,
+                "exit_code": 1 if unexpected else 0, "kept": kept_rows, "leftovers": unexpected,
+                "seconds": round(time.monotonic() - started, 1)}
+
+
+def verify(options: Options, checks: Sequence[str]) -> Json:
+    """Run live checks in a run folder of their own."""
+    settings = _settings(options)
+    run = Run(settings.state_dir)
+    with run.recording():
+        green = verification.run_checks(settings, run, checks, site=options.site)
+        verification.merge_junit(run)
+        report.write(settings, run)
+    return {"env": settings.env, "platform": settings.platform, "run": run.utc, "ok": True, "exit_code": 0, "green": green}
+
+
+def span(first: str, last: str) -> tuple[AnyStep, ...]:
+    """The steps from `first` to `last`, both included; '' means the end of the row. Raises UsageError."""
+    for name in (first, last):
+        if name and name not in NAMES:
+            raise UsageError(f"no step {name!r}", why=f"there are: {' '.join(NAMES)}", next="invoke provision.plan")
+    low = NAMES.index(first) if first else 0
+    high = NAMES.index(last) if last else len(NAMES) - 1
+    if low > high:
+        raise UsageError(f"--from {first} comes after --to {last}", why=f"the order is: {' '.join(NAMES)}",
+                         next=f"invoke provision.all --from {last} --to {first}")
+    return STEPS[low : high + 1]
+
+
+def _settings(options: Options) -> Settings:
+    return load(options.env, platform=options.platform)
+
+
+@contextmanager
+def _session(settings: Settings, what: str) -> Iterator[tuple[Run, Mapping[str, Site]]]:
+    with locked(settings, what):
+        run = Run(settings.state_dir)
+        with run.recording():
+            run.event("run", what=what, env=settings.env, platform=settings.platform)
+            yield run, open_sites(settings, run)
+
+
+def _chosen(sites: Mapping[str, Site], name: str) -> Mapping[str, Site]:
+    if not name:
+        return sites
+    if name not in sites:
+        raise UsageError(f"no site {name!r}", why=f"there are: {', '.join(sites)}", next=f"invoke provision.plan --site {next(iter(sites))}")
+    return {name: sites[name]}
+
+
+def _plans(settings: Settings, sites: Mapping[str, Site], steps: Sequence[AnyStep], *, asked: bool) -> list[Plan]:
+    return [plan for site in sites.values() for plan in plan_site(steps, site, asked=asked)]
+
+
+def _undo(step: AnyStep, site: Site, data: bool) -> list[Change]:
+    """A cluster that does not answer must not keep its servers alive: its own things go with them."""
+    try:
+        return undo(step, site, data=data)
+    except PreconditionMissing as gone:
+        say.line(step.NAME, "skip", f"{site.name}: {gone.what}")
+        return []
+
+
+def _row(plan: Plan, change: Change) -> Json:
+    why = f"{change.why} (known after {plan.known_after})" if plan.known_after else change.why
+    return {"step": plan.step, "site": plan.site, "verb": change.verb, "what": change.what, "why": why}
+
+
+def _show_plans(settings: Settings, plans: Sequence[Plan]) -> None:
+    marks = {"create": "+", "update": "~", "replace": "!", "delete": "-", "run": ">"}
+    for plan in plans:
+        after = f"   (known after {plan.known_after})" if plan.known_after else ""
+        for change in plan.changes:
+            say.line(plan.step, "plan", f"{plan.site}: {marks[change.verb]} {change.verb} {change.what}   why: {change.why}{after}")
+        if plan.refused:
+            say.failure(plan.refused)
+    total = sum(len(plan.changes) for plan in plans)
+    price = pricing.price(settings)
+    say.line("tandem", "plan", f"{total} changes; {price.text()}; engine: {settings.kubernetes.engine}")
+    for name in settings.simulated:
+        say.line("tandem", "note", f"{name}: simulated")
+
+
+def _confirm(plans: Sequence[Plan], settings: Settings) -> None:
+    _show_plans(settings, plans)
+    if not any(plan.changes for plan in plans):
+        return
+    if not say.has_terminal():
+        raise UsageError("no terminal to ask on", why="this spends service units", next="the same command with --yes")
+    if not say.ask(f"Build {settings.platform} for {pricing.price(settings).text()}?"):
+        raise UsageError("not confirmed", next="invoke provision.plan")
+
+
+def _confirm_destroy(settings: Settings, options: Options, data: bool) -> None:
+    if options.yes or (not settings.spends and not data):
+        return
+    if not say.has_terminal():
+        raise UsageError("no terminal to ask on", why=f"this destroys {settings.platform}{' and its data' if data else ''}",
+                         next="the same command with --yes")
+    say.text(f"Type the platform's name ({settings.platform}) to destroy it{' with its data' if data else ''}:")
+    if sys.stdin.readline().strip() != settings.platform:
+        raise UsageError("not confirmed", next="invoke provision.status")
+
+
+def _finish(settings: Settings, run: Run, results: Sequence[Result], seconds: float) -> Json:
+    code = exit_code([result.error for result in results])
+    rows: list[object] = [
+        {"name": r.step, "site": r.site, "result": r.outcome, "changes": r.changes, "seconds": round(r.seconds, 1)} for r in results
+    ]
+    verification.merge_junit(run)
+    run.event("end", exit_code=code, seconds=round(seconds, 1))
+    page = report.write(settings, run)
+    say.text(report.summary(settings, results, seconds))
+    say.line("tandem", "report", str(page))
+    return {"env": settings.env, "platform": settings.platform, "run": run.utc, "ok": code == 0, "exit_code": code,
+            "changes": sum(r.changes for r in results), "seconds": round(seconds, 1), "simulated": list(settings.simulated),
+            "steps": rows}
+
+
+def exit_code(errors: Sequence[PlatformError | None]) -> int:
+    """One exit code for a run: a failure (1) outweighs what only waits (3)."""
+    codes = {error.exit_code for error in errors if error}
+    return next((code for code in (1, 2, 4, 3) if code in codes), 0)
+
+
+def _show_destroyed(kept: Sequence[Mapping[str, str]], leftovers: Sequence[str]) -> None:
+    for row in kept:
+        say.line("tandem", "kept", f"{row['site']}: {row['what']} ({row['why']})")
+    for name in leftovers:
+        say.line("tandem", "left", name)
+    say.line("tandem", "done", f"kept {len(kept)}, leftovers looked for: {len(leftovers)} found")

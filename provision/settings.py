@@ -1,0 +1,262 @@
+"""Settings: one TOML file an environment, checked by pydantic, loaded once, frozen, passed down.
+
+Layers: defaults here < provision/environments/<env>.toml < TANDEM_* (credentials and CI only) < task flags.
+A wrong key is a SettingsError that names file -> key -> what was expected.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from provision.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = Path(__file__).resolve().parent / "environments"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lease(_Model):
+    """What a site reserves. `flavor` for `flavor:instance`, `node_type` for `physical:host`."""
+
+    kind: Literal["flavor:instance", "physical:host"]
+    amount: int = Field(ge=1)
+    hours: int = Field(ge=1)
+    flavor: str = ""
+    node_type: str = ""
+    min_hours_left: int = 6
+
+
+class Rule(_Model):
+    """One ingress rule of the site's security group. `source`: a CIDR."""
+
+    protocol: Literal["tcp", "udp", "icmp", "any"]
+    source: IPv4Network
+    port_from: int = 0
+    port_to: int = 0
+
+
+class Network(_Model):
+    """A site's host network. `shared` names a network that the site has; otherwise we make our own."""
+
+    cidr: IPv4Network
+    gateway: IPv4Address
+    public: str = "public"
+    shared: str = ""
+    security_groups: bool = True
+    rules: tuple[Rule, ...] = ()
+
+
+class Node(_Model):
+    """One server. `groups` are Kubespray's; `pod_cidr` is its slice of the site's pods."""
+
+    name: str
+    role: str
+    number: int = Field(ge=1)
+    address: IPv4Address
+    pod_cidr: IPv4Network
+    groups: tuple[str, ...]
+    floating: bool = False
+    flavor: str
+
+
+class Volume(_Model):
+    """The block volume of a site: attached to `node`, formatted once, mounted by label."""
+
+    gib: int = Field(ge=1)
+    node: str
+    label: str = "block"
+    mount: str = "/mnt/block"
+
+
+class Gpu(_Model):
+    """The GPUs of a site's node. vram_gib: of each card. shares: slices each card is offered in."""
+
+    node: str
+    name: str
+    vram_gib: int
+    count: int = 1
+    shares: int = 6
+    simulated: bool = False
+
+
+class SiteSettings(_Model):
+    """One cloud and what of ours lives there."""
+
+    cloud: str
+    region: str
+    image: str
+    user: str = "cc"
+    lease: Lease
+    network: Network
+    nodes: tuple[Node, ...]
+    volume: Volume | None = None
+    containers: tuple[str, ...] = ()
+    gpu: Gpu | None = None
+    pods_cidr: IPv4Network
+    services_cidr: IPv4Network
+    node_packages: tuple[str, ...] = ()
+
+    def node(self, name: str) -> Node:
+        """A node by its name in the inventory."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def in_group(self, group: str) -> tuple[Node, ...]:
+        """The nodes of a Kubespray group, in inventory order."""
+        return tuple(node for node in self.nodes if group in node.groups)
+
+    @property
+    def entry(self) -> Node:
+        """The node with the floating IP: the jump host for the others."""
+        return next(node for node in self.nodes if node.floating)
+
+
+class Forward(_Model):
+    """One forwarded port of the link. The listener is at `listens`, the service it leads to at the other site.
+
+    port: the listening port (on the listening site's link node). target: `namespace/service:port` at the other site;
+    target_ip: the fixed ClusterIP that this Service gets there (ssh resolves names on hosts, which know no cluster DNS).
+    service: the name of the Service in namespace `tandem-link` at the listening site.
+    """
+
+    service: str
+    listens: str
+    port: int
+    target: str
+    target_ip: IPv4Address
+
+    @property
+    def target_port(self) -> int:
+        """The Service's port at the other site."""
+        return int(self.target.rsplit(":", 1)[1])
+
+
+class Link(_Model):
+    """The supervised SSH link: a unit on `client`'s entry node, to `server`'s entry node."""
+
+    client: str
+    server: str
+    keepalive_s: int = 5
+    keepalive_count: int = 3
+    forwards: tuple[Forward, ...]
+
+
+class Registry(_Model):
+    """Where images come from. `mirror` answers for every upstream name; empty means the upstreams themselves."""
+
+    mirror: str = ""
+    plain_http: bool = False
+    upstreams: tuple[str, ...] = ("registry.k8s.io", "docker.io", "quay.io", "ghcr.io", "nvcr.io")
+    files: str = ""
+
+
+class Kubernetes(_Model):
+    """What both clusters run. `engine`: who installs it."""
+
+    version: str = "1.35.4"
+    engine: Literal["kubeadm", "kubespray"]
+    container_hosts: bool = False
+
+
+class Embedded(_Model):
+    """Entry points `module:function` of an environment that lives on this machine; each takes the Settings."""
+
+    up: str
+    down: str
+    is_up: str
+
+
+class Settings(_Model):
+    """Everything about one environment's platform."""
+
+    env: str
+    platform: str = Field(pattern=r"^[a-z][a-z0-9-]{1,20}$")
+    owner: str = ""
+    spends: bool = True
+    clouds_file: str
+    cpu_scale: float = Field(default=1.0, gt=0, le=1)
+    memory_scale: float = Field(default=1.0, gt=0, le=1)
+    simulated: tuple[str, ...] = ()
+    embedded: Embedded | None = None
+    registry: Registry = Registry()
+    kubernetes: Kubernetes
+    link: Link
+    sites: dict[str, SiteSettings]
+
+    @property
+    def state_dir(self) -> Path:
+        """Receipts and logs; deleting it loses history, never the platform."""
+        return ROOT / ".state" / self.env
+
+    @property
+    def config_dir(self) -> Path:
+        """Keys and the age identity: outside the checkout, 0700."""
+        return Path(os.environ.get("TANDEM_CONFIG", "~/.config/tandem")).expanduser() / self.platform
+
+    @property
+    def clouds_path(self) -> Path:
+        """The clouds.yaml with this environment's entries."""
+        return Path(self.clouds_file.format(platform=self.platform)).expanduser()
+
+    def name(self, site: str, role: str, number: int = 0) -> str:
+        """`<platform>-<site>-<role>[-<n>]`: how anything of ours in a cloud is called."""
+        tail = f"-{number}" if number else ""
+        return f"{self.platform}-{site}-{role}{tail}"
+
+    def peer_of(self, site: str) -> str:
+        """The other site of the link."""
+        return self.link.server if site == self.link.client else self.link.client
+
+
+def cache_dir() -> Path:
+    """Where what can be fetched or built again lies (`TANDEM_CACHE`)."""
+    return Path(os.environ.get("TANDEM_CACHE", "~/.cache/tandem")).expanduser()
+
+
+def load(env: str = "", *, platform: str = "") -> Settings:
+    """Settings of an environment by name (default: TANDEM_ENV, else rehearsal). Raises SettingsError."""
+    name = env or os.environ.get("TANDEM_ENV", "") or "rehearsal"
+    path = ENVIRONMENTS / f"{name}.toml"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in ENVIRONMENTS.glob("*.toml")))
+        raise SettingsError(f"no environment {name!r}", why=f"there are: {known}", next="invoke provision.plan --env rehearsal")
+    chosen = platform or os.environ.get("TANDEM_PLATFORM", "")
+    return parse(path, path.read_text(), env=name, platform=chosen)
+
+
+def parse(path: Path, text: str, *, env: str, platform: str = "") -> Settings:
+    """Settings from the text of one file; `path` only names it in errors."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path.name}: not TOML", why=str(error), next=f"edit {_short(path)}") from error
+    if platform:
+        table["platform"] = platform
+    try:
+        settings = Settings.model_validate({"env": env, **table})
+    except ValidationError as error:
+        raise SettingsError(
+            f"{path.name}: {error.error_count()} wrong", why="\n".join(_explain(path, error)), next=f"edit {_short(path)}"
+        ) from error
+    return settings
+
+
+def _explain(path: Path, error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False):
+        key = ".".join(str(part) for part in fault["loc"])
+        expected = "no such key" if fault["type"] == "extra_forbidden" else fault["msg"]
+        lines.append(f"{path.name} -> {key} -> {expected}")
+    return lines
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,0 +1,90 @@
+"""Running the live checks under verify/: pytest in a process of its own, JUnit beside the run's logs."""
+
+from __future__ import annotations
+
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from provision import say, shell
+from provision.errors import CheckFailed
+from provision.settings import ROOT, Settings
+from provision.state import Run, utc_now
+
+DEADLINE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check's result. outcome: passed, failed, error or skipped."""
+
+    name: str
+    outcome: str
+    seconds: float
+    why: str = ""
+
+
+def run_checks(settings: Settings, run: Run, checks: Sequence[str], *, site: str = "", name: str = "verify") -> str:
+    """Run check files; returns the UTC stamp of the green run. Raises CheckFailed naming each red check.
+
+    checks: file names under verify/ without `.py`. site: '' for all. A run in which nothing passed is red.
+    """
+    label = f"{name}.{site}" if site else name
+    report = run.folder / f"junit.{label}.xml"
+    log = run.folder / f"checks.{label}.log"
+    files = [str(ROOT / "verify" / f"{check}.py") for check in checks]
+    where = ["--site", site] if site else []
+    started = time.monotonic()
+    ended = shell.run(
+        [sys.executable, "-m", "pytest", "-c", ROOT / "verify" / "pytest.ini", "--rootdir", ROOT, "--env", settings.env,
+         *where, "--run-dir", run.folder, f"--junitxml={report}", *files],
+        deadline_s=DEADLINE_S, ok=range(256), log=log, cwd=ROOT, heartbeat=f"checks of {label}",
+    )
+    results = read_junit(report)
+    passed = [check for check in results if check.outcome == "passed"]
+    red = [check for check in results if check.outcome != "passed"]
+    seconds = time.monotonic() - started
+    for check in results:
+        run.event("check", name=check.name, outcome=check.outcome, seconds=check.seconds, step=name, site=site)
+    if ended.code or red or not passed:
+        raise CheckFailed(
+            f"checks of {label}: {len(red)} red, {len(passed)} green" if results else f"checks of {label}: nothing was checked",
+            why="\n".join(f"{check.name}: {check.why}" for check in red) or _tail(log), log=str(log),
+            next=f"nox -s verify -- --env {settings.env}" + (f" --site {site}" if site else ""),
+        )
+    say.line(name, "green", f"{site or 'all sites'}: {len(passed)} checks in {seconds:.0f}s")
+    return utc_now()
+
+
+def read_junit(path: Path) -> list[Check]:
+    """The checks of a JUnit file; empty when there is none."""
+    if not path.exists():
+        return []
+    return [_check(case) for case in ElementTree.parse(path).getroot().iter("testcase")]
+
+
+def merge_junit(run: Run) -> Path:
+    """All JUnit files of a run as one `junit.xml`."""
+    suites = ElementTree.Element("testsuites")
+    for path in sorted(run.folder.glob("junit.*.xml")):
+        suites.extend(ElementTree.parse(path).getroot().iter("testsuite"))
+    merged = run.folder / "junit.xml"
+    ElementTree.ElementTree(suites).write(merged, encoding="unicode")
+    return merged
+
+
+def _check(case: ElementTree.Element) -> Check:
+    name = f"{case.get('classname', '').rsplit('.', 1)[-1]}::{case.get('name', '')}"
+    seconds = float(case.get("time", "0"))
+    for outcome, tag in (("failed", "failure"), ("error", "error"), ("skipped", "skipped")):
+        found = case.find(tag)
+        if found is not None:
+            return Check(name, outcome, seconds, (found.get("message") or "").splitlines()[0] if found.get("message") else "")
+    return Check(name, "passed", seconds)
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").strip().splitlines()[-8:]) if log.exists() else ""

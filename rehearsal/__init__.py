@@ -1,0 +1,39 @@
+"""The rehearsal: both sites for real on this machine, sealed from every network. Entry points for the engine, by name.
+
+Nothing but the standard library is imported here: nova imports this package inside another virtual environment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provision.settings import Settings
+
+
+def up(settings: Settings) -> None:
+    """Everything the steps need to find clouds: network, artifacts, registry, OpenStack. Idempotent; minutes when cold."""
+    from rehearsal import lifecycle
+
+    lifecycle.up(settings)
+
+
+def is_up(settings: Settings) -> bool:
+    """Whether both clouds run."""
+    from rehearsal import lifecycle
+
+    return lifecycle.is_up(settings)
+
+
+def down(settings: Settings) -> None:
+    """Stop all of it and keep its state."""
+    from rehearsal import lifecycle
+
+    lifecycle.down(settings)
+
+
+def destroy(settings: Settings) -> list[str]:
+    """Remove all of it, data included; returns, in words, what is still on the machine (nothing, one hopes)."""
+    from rehearsal import lifecycle
+
+    return lifecycle.destroy(settings)

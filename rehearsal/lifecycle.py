@@ -1,0 +1,116 @@
+"""Up, down and gone: the order in which the rehearsal's parts start and end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from provision import say, shell
+from provision.errors import PreconditionMissing, ToolMissing
+from provision.settings import Settings, cache_dir
+from rehearsal import artifacts, clouds, hosts, network
+from rehearsal.artifacts import servers
+from rehearsal.clouds import trees
+from rehearsal.hosts import roots
+
+STATE = Path("/var/lib/tandem")
+FREE_GIB = 25
+
+
+def up(settings: Settings) -> None:
+    """Each part is quick when it already stands, so a second `up` costs seconds."""
+    places, cache = _places(settings), cache_dir()
+    if is_up(settings) and servers.is_up(places.state):
+        return
+    started = time.monotonic()
+    preflight(cache)
+    _install(sorted({*network.APT_PACKAGES, *hosts.APT_PACKAGES, *artifacts.APT_PACKAGES, *clouds.APT_PACKAGES}))
+    _timed("network", lambda: network.up(settings.platform))
+    _timed("artifacts", lambda: artifacts.ensure(cache, log_dir=places.state / "log"))
+    _timed("node roots", lambda: roots.build(cache))
+    _timed("registry", lambda: servers.start(settings.platform, cache=cache, state=places.state, config=places.config))
+    _timed("clouds", lambda: trees.up(places))
+    say.line("rehearsal", "up", f"both clouds answer ({time.monotonic() - started:.0f}s)")
+
+
+def is_up(settings: Settings) -> bool:
+    """Whether both clouds run."""
+    places = _places(settings)
+    return all(trees.is_up(places, site) for site in settings.sites)
+
+
+def down(settings: Settings) -> None:
+    """Clouds first (nova must not see its hosts vanish), then hosts, servers and the network; state stays."""
+    places = _places(settings)
+    trees.stop(places)
+    for machine in hosts.list_hosts(settings.platform):
+        hosts.stop(settings.platform, machine, keep=True)
+    servers.stop(places.state)
+    network.down(settings.platform)
+    say.line("rehearsal", "down", "state is kept; invoke rehearsal.up")
+
+
+def destroy(settings: Settings) -> list[str]:
+    """Everything of it but the caches; the seal goes last."""
+    places = _places(settings)
+    if not os.geteuid() == 0:
+        raise PreconditionMissing("not root", next="sudo ./tandem invoke rehearsal.reset")
+    trees.destroy(places)
+    hosts.destroy_all(settings.platform)
+    servers.stop(places.state)
+    network.destroy(settings.platform)
+    shutil.rmtree(places.state, ignore_errors=True)
+    left = leftovers(settings)
+    say.line("rehearsal", "gone", f"{len(left)} leftovers")
+    for name in left:
+        say.line("rehearsal", "left", name)
+    return left
+
+
+def leftovers(settings: Settings) -> list[str]:
+    """What of the rehearsal is on this machine, in words."""
+    places = _places(settings)
+    found = [*trees.leftovers(places), *hosts.leftovers(settings.platform),
+             *servers.leftovers(settings.platform, places.state), *network.leftovers(settings.platform)]
+    return found + ([str(places.state)] if places.state.exists() else [])
+
+
+def preflight(cache: Path) -> None:
+    """Refuse early, with what is missing and what can be done without it."""
+    can = "`invoke provision.plan`, `nox -s tests` and everything with --env chameleon work here all the same"
+    if os.geteuid() != 0:
+        raise PreconditionMissing("the rehearsal needs root", why=can, next="sudo ./tandem invoke provision.all")
+    if shell.find("apt-get") is None:
+        raise ToolMissing("the rehearsal needs a Debian or Ubuntu machine (apt-get)", why=can, next="./tandem invoke doctor")
+    cache.mkdir(parents=True, exist_ok=True)
+    free_gib = shutil.disk_usage(cache).free / 2**30
+    if free_gib < FREE_GIB:
+        raise PreconditionMissing(
+            f"{cache}: {free_gib:.0f} GiB free, {FREE_GIB} needed", why=can, next=f"df -h {cache}; or set TANDEM_CACHE"
+        )
+
+
+def _install(packages: list[str]) -> None:
+    installed = shell.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages], deadline_s=30, ok=(0, 1))
+    present = {row.split()[0] for row in installed.stdout.splitlines() if row.endswith(" installed")}
+    missing = [name for name in packages if name not in present]
+    if not missing:
+        return
+    say.line("rehearsal", "apply", f"Debian packages: {' '.join(missing)}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    shell.run(["apt-get", "update", "-qq"], deadline_s=300, env=quiet, heartbeat="apt-get update")
+    shell.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], deadline_s=900, env=quiet,
+              heartbeat="apt-get install")
+
+
+def _timed(what: str, call: Callable[[], object]) -> None:
+    started = time.monotonic()
+    call()
+    say.line("rehearsal", "done", f"{what} ... {time.monotonic() - started:.0f}s")
+
+
+def _places(settings: Settings) -> trees.Places:
+    return trees.Places(platform=settings.platform, state=STATE / settings.platform, cache=cache_dir(), config=settings.config_dir)

@@ -1,0 +1,61 @@
+"""`python -m serving`: one process, one stage, settings from the environment (see `config`).
+
+SIGTERM: readyz says 503 at once, requests are answered for DRAIN_S more seconds while the cluster takes the address
+out, then the listener closes, what is in flight ends, exit 0. A second signal skips the wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import uvicorn
+
+from serving.app import create_app
+from serving.config import Config, from_env
+from serving.errors import ConfigInvalid
+from serving.metrics import Metrics
+from serving.service import Phase, Service
+
+log = logging.getLogger("serving")
+
+
+def main() -> int:
+    """0 drained and stopped · 1 could not listen · 2 an environment variable is wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        config = from_env(os.environ)
+    except ConfigInvalid as error:
+        log.error("wrong settings: %s", error)
+        return 2
+    server = build(config)
+    server.run()
+    return 0 if server.started else 1
+
+
+def build(config: Config) -> uvicorn.Server:
+    """The server, wired so that the signals drain it."""
+    service = Service(config, Metrics(config.stage))
+
+    def drain() -> None:
+        again = service.phase is Phase.DRAINING
+        log.info("told to stop: %s", "now" if again else f"draining for {config.drain_s:g} s")
+        service.drain()
+        asyncio.get_running_loop().call_later(0 if again else config.drain_s, setattr, server, "should_exit", True)
+
+    def take_signals() -> None:
+        # The lifespan runs after uvicorn set its own handlers, which would end the process by signal, not with 0.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, drain)
+
+    server = uvicorn.Server(uvicorn.Config(
+        create_app(service, take_signals), host=config.host, port=config.port, access_log=False, log_config=None,
+        timeout_graceful_shutdown=30, server_header=False))
+    return server
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

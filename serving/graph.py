@@ -1,0 +1,174 @@
+"""Build the ONNX graph of a BERT encoder with mean pooling and L2 normalisation, opset 17, no tracing, no torch.
+
+Inputs `input_ids` and `attention_mask`, both int64 [batch, tokens]; output `embedding`, float32 [batch, hidden].
+Query, key and value share one product. GELU is the exact one (Erf). Only standard operators, so that every execution
+provider takes the graph; ONNX Runtime fuses what it can when it loads it. The segment embedding of an embedding model
+is always row 0 and is added to the position table here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from serving.weights import Bert
+
+OPSET = 17
+IR_VERSION = 8                                   # what opset 17 came with: older runtimes read it too
+ALIGNMENT = 65536                                # of a tensor in the data file, so that it can be mapped as it lies
+MASKED = -10000.0                                # exp() of it is exactly 0 in fp32, and it still fits fp16
+
+
+@dataclass
+class _Graph:
+    """Nodes in order, and tensors laid out in the data file."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    tensors: list[onnx.TensorProto] = field(default_factory=list)
+    data: bytearray = field(default_factory=bytearray)
+
+    def node(self, kind: str, inputs: list[str], out: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [out], name=out, **attributes))
+        return out
+
+    def large(self, name: str, value: npt.NDArray[np.float32], location: str) -> str:
+        """A tensor kept in the data file."""
+        raw = np.ascontiguousarray(value, np.float32).tobytes()
+        self.data.extend(bytes(-len(self.data) % ALIGNMENT))
+        tensor = onnx.TensorProto(name=name, data_type=TensorProto.FLOAT, dims=value.shape)
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, entry in (("location", location), ("offset", len(self.data)), ("length", len(raw))):
+            tensor.external_data.add(key=key, value=str(entry))
+        self.data.extend(raw)
+        self.tensors.append(tensor)
+        return name
+
+    def small(self, name: str, value: npt.ArrayLike, dtype: type[np.generic]) -> str:
+        """A tensor kept in the graph itself (made once however often it is named)."""
+        if all(tensor.name != name for tensor in self.tensors):
+            self.tensors.append(onnx.numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+
+def build(bert: Bert, location: str) -> tuple[bytes, bytes]:
+    """The serialised graph and its data file (called `location` inside the graph). Same weights, same bytes."""
+    graph = _Graph()
+    state = _embeddings(graph, bert, location)
+    mask = graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
+    bias = _mask_bias(graph, mask)
+    for layer in range(bert.layers):
+        state = _layer(graph, bert, layer, state, bias, location)
+    _pool(graph, state, mask)
+    model = _model(graph, bert)
+    onnx.checker.check_model(_without_data(model))
+    return model.SerializeToString(deterministic=True), bytes(graph.data)
+
+
+def _embeddings(graph: _Graph, bert: Bert, location: str) -> str:
+    places = bert["embeddings.position_embeddings.weight"] + bert["embeddings.token_type_embeddings.weight"][0]
+    table = graph.large("words", bert["embeddings.word_embeddings.weight"], location)
+    words = graph.node("Gather", [table, "input_ids"], "embeddings.words")
+    length = graph.node("Shape", ["input_ids"], "length", start=1, end=2)
+    start, axis = graph.small("zero", [0], np.int64), graph.small("axis0", [0], np.int64)
+    near = graph.node("Slice", [graph.large("places", places, location), start, length, axis], "embeddings.places")
+    return _norm(graph, bert, "embeddings.LayerNorm", graph.node("Add", [words, near], "embeddings.sum"))
+
+
+def _mask_bias(graph: _Graph, mask: str) -> str:
+    """0 where a token is, MASKED where padding is, as [batch, 1, 1, tokens]."""
+    padding = graph.node("Sub", [graph.small("one", 1.0, np.float32), mask], "padding")
+    flat = graph.node("Mul", [padding, graph.small("masked", MASKED, np.float32)], "mask.flat")
+    return graph.node("Unsqueeze", [flat, graph.small("axes12", [1, 2], np.int64)], "mask.bias")
+
+
+def _layer(graph: _Graph, bert: Bert, layer: int, state: str, bias: str, location: str) -> str:
+    at, out = f"encoder.layer.{layer}.", f"layer{layer}."
+    context = _attention(graph, bert, at, out, state, bias, location)
+    attended = _dense(graph, bert, at + "attention.output.dense", out + "attended", context, location)
+    state = _norm(graph, bert, at + "attention.output.LayerNorm", _add(graph, out + "residual", attended, state))
+    inner = _gelu(graph, out, _dense(graph, bert, at + "intermediate.dense", out + "inner", state, location))
+    outer = _dense(graph, bert, at + "output.dense", out + "outer", inner, location)
+    return _norm(graph, bert, at + "output.LayerNorm", _add(graph, out + "sum", outer, state))
+
+
+def _attention(graph: _Graph, bert: Bert, at: str, out: str, state: str, bias: str, location: str) -> str:
+    size = bert.hidden // bert.heads
+    parts = [at + "attention.self." + part for part in ("query", "key", "value")]
+    weight = np.concatenate([bert[part + ".weight"].T for part in parts], axis=1)
+    offset = np.concatenate([bert[part + ".bias"] for part in parts])
+    product = graph.node("MatMul", [state, graph.large(out + "qkv.weight", weight, location)], out + "qkv.product")
+    both = _add(graph, out + "qkv", product, graph.small(out + "qkv.bias", offset, np.float32))
+    # [batch, tokens, 3 * hidden] -> [3, batch, heads, tokens, size], then one slice for each of the three
+    shape = graph.small("qkv.shape", [0, 0, 3, bert.heads, size], np.int64)
+    heads = graph.node("Transpose", [graph.node("Reshape", [both, shape], out + "split")], out + "heads",
+                       perm=[2, 0, 3, 1, 4])
+    query, key, value = (
+        graph.node("Gather", [heads, graph.small(f"part{n}", n, np.int64)], f"{out}{name}", axis=0)
+        for n, name in enumerate(("query", "key", "value")))
+    turned = graph.node("Transpose", [key], out + "key.turned", perm=[0, 1, 3, 2])
+    scores = graph.node("MatMul", [query, turned], out + "scores.raw")
+    scaled = graph.node("Mul", [scores, graph.small("scale", 1.0 / math.sqrt(size), np.float32)], out + "scores")
+    weights = graph.node("Softmax", [_add(graph, out + "scores.masked", scaled, bias)], out + "weights", axis=-1)
+    mixed = graph.node("Transpose", [graph.node("MatMul", [weights, value], out + "mixed")], out + "mixed.turned",
+                       perm=[0, 2, 1, 3])
+    return graph.node("Reshape", [mixed, graph.small("joined.shape", [0, 0, bert.hidden], np.int64)], out + "context")
+
+
+def _dense(graph: _Graph, bert: Bert, name: str, out: str, state: str, location: str) -> str:
+    weight = graph.large(out + ".weight", bert[name + ".weight"].T, location)
+    product = graph.node("MatMul", [state, weight], out + ".product")
+    return _add(graph, out, product, graph.small(out + ".bias", bert[name + ".bias"], np.float32))
+
+
+def _add(graph: _Graph, out: str, left: str, right: str) -> str:
+    return graph.node("Add", [left, right], out)
+
+
+def _norm(graph: _Graph, bert: Bert, name: str, state: str) -> str:
+    scale = graph.small(name + ".scale", bert[name + ".weight"], np.float32)
+    shift = graph.small(name + ".shift", bert[name + ".bias"], np.float32)
+    return graph.node("LayerNormalization", [state, scale, shift], name, axis=-1, epsilon=bert.epsilon)
+
+
+def _gelu(graph: _Graph, out: str, x: str) -> str:
+    """x / 2 * (1 + erf(x / sqrt 2)), in the order ONNX Runtime recognises and fuses."""
+    turned = graph.node("Erf", [graph.node("Div", [x, graph.small("root2", math.sqrt(2.0), np.float32)],
+                                           out + "gelu.scaled")], out + "gelu.erf")
+    share = graph.node("Add", [turned, graph.small("one", 1.0, np.float32)], out + "gelu.share")
+    return graph.node("Mul", [graph.node("Mul", [x, share], out + "gelu.twice"),
+                              graph.small("half", 0.5, np.float32)], out + "gelu")
+
+
+def _pool(graph: _Graph, state: str, mask: str) -> str:
+    """Mean over the tokens that are there, then unit length."""
+    axis = graph.small("axis1", [1], np.int64)
+    column = graph.node("Unsqueeze", [mask, graph.small("axis2", [2], np.int64)], "pool.mask")
+    total = graph.node("ReduceSum", [graph.node("Mul", [state, column], "pool.kept"), axis], "pool.total", keepdims=0)
+    count = graph.node("ReduceSum", [mask, axis], "pool.count", keepdims=1)
+    mean = graph.node("Div", [total, count], "pool.mean")
+    return graph.node("Div", [mean, graph.node("ReduceL2", [mean], "pool.length", axes=[1], keepdims=1)], "embedding")
+
+
+def _model(graph: _Graph, bert: Bert) -> onnx.ModelProto:
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
+              for name in ("input_ids", "attention_mask")]
+    output = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", bert.hidden])
+    made = helper.make_graph(graph.nodes, "embedder", inputs, [output], graph.tensors)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
+                             producer_name="tandem")
+
+
+def _without_data(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with its large tensors as inputs: what the checker can read without the data file."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    large = [tensor for tensor in bare.graph.initializer if tensor.data_location == TensorProto.EXTERNAL]
+    for tensor in large:
+        bare.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+        bare.graph.initializer.remove(tensor)
+    return bare

@@ -1,0 +1,188 @@
+"""The tasks. Each parses its options, calls one function, prints; the only place that catches and exits.
+
+`invoke --help provision.<step>` prints the step's runbook, which is its module's docstring.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from invoke import Collection, Context, Exit, Task, task
+
+from provision import say
+from provision.errors import PlatformError
+from provision.settings import cache_dir
+
+# kubectl, helm and sops as the rehearsal resolves them come before whatever else the machine has.
+os.environ["PATH"] = f"{cache_dir() / 'tools'}{os.pathsep}{os.environ.get('PATH', '')}"
+
+COMMON = {
+    "env": "environment: rehearsal (default) or chameleon",
+    "site": "one site: kvm-tacc or chi-uc (default: both)",
+    "platform": "the platform's name (required for chameleon)",
+    "yes": "ask nothing",
+    "json": "data on stdout",
+}
+
+
+def _options(env: str, site: str, platform: str, yes: bool, json: bool) -> Any:
+    from provision.commands import Options
+
+    return Options(env=env, site=site, platform=platform, yes=yes, json=json)
+
+
+def _finish(call: Callable[[], dict[str, object]], json: bool) -> None:
+    """Run one command; exit codes 0 1 2 3 4 130, never a traceback for something foreseen."""
+    try:
+        result = call()
+    except PlatformError as error:
+        say.failure(error)
+        if json:
+            say.data({"ok": False, "exit_code": error.exit_code, "what": error.what, "why": error.why, "next": error.next})
+        raise Exit(code=error.exit_code) from None
+    except KeyboardInterrupt:
+        say.line("tandem", "fail", "interrupted; the same command goes on from here")
+        raise Exit(code=130) from None
+    if json:
+        say.data(result)
+    code = result.get("exit_code", 0)
+    if isinstance(code, int) and code:
+        raise Exit(code=code)
+
+
+@task(help={**COMMON, "from_": "first step", "to": "last step", "check": "run checks of unchanged steps too"})
+def all_(
+    _c: Context, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False, from_: str = "",
+    to: str = "", check: bool = False,
+) -> None:
+    """Bare machine -> verified platform: every step at both sites, each followed by its checks."""
+    from provision import commands
+
+    options = _options(env, site, platform, yes, json)
+    _finish(lambda: commands.provision_all(options, first=from_, last=to, check=check), json)
+
+
+@task(help={**COMMON, "check": "exit 4 when anything would change"})
+def plan(
+    _c: Context, env: str = "", site: str = "", platform: str = "", json: bool = False, check: bool = False
+) -> None:
+    """What would change and why, with its price; changes nothing."""
+    from provision import commands
+
+    _finish(lambda: commands.provision_plan(_options(env, site, platform, True, json), check=check), json)
+
+
+@task(help=COMMON)
+def status(_c: Context, env: str = "", site: str = "", platform: str = "", json: bool = False) -> None:
+    """Steps, sites, lease hours left, endpoints, last verification."""
+    from provision import commands
+
+    _finish(lambda: commands.provision_status(_options(env, site, platform, True, json)), json)
+
+
+@task(help={**COMMON, "data": "take volume and containers too, and in rehearsal everything on this machine"})
+def destroy(
+    _c: Context, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False, data: bool = False
+) -> None:
+    """Take everything of ours away, except data unless told; lists what it kept and the leftovers it looked for."""
+    from provision import commands
+
+    _finish(lambda: commands.provision_destroy(_options(env, site, platform, yes, json), data=data), json)
+
+
+def _step_task(name: str, runbook: str) -> Task[Any]:
+    def body(_c: Context, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False) -> None:
+        from provision import commands
+
+        _finish(lambda: commands.provision_step(_options(env, site, platform, yes, json), name), json)
+
+    body.__doc__ = runbook
+    return task(name=name, help=COMMON)(body)
+
+
+def _runbook(name: str) -> str:
+    """A step's docstring, read without importing the step: `invoke --list` must stay quick."""
+    import ast
+
+    from provision.settings import ROOT
+
+    tree = ast.parse((ROOT / "provision" / "steps" / f"{name}.py").read_text())
+    return ast.get_docstring(tree) or ""
+
+
+@task(help={"env": COMMON["env"]})
+def up(_c: Context, env: str = "") -> None:
+    """Start the rehearsal's clouds, network, registry (and build what they need); nothing to do when they run."""
+    from provision import embedded, settings
+
+    def call() -> dict[str, object]:
+        embedded.up(settings.load(env))
+        return {}
+
+    _finish(call, False)
+
+
+@task(help={"env": COMMON["env"]})
+def down(_c: Context, env: str = "") -> None:
+    """Stop the rehearsal and keep its state: `up` brings the same clouds, hosts and volumes back."""
+    import rehearsal
+    from provision import settings
+
+    def call() -> dict[str, object]:
+        rehearsal.down(settings.load(env))
+        return {}
+
+    _finish(call, False)
+
+
+@task(help={"env": COMMON["env"]})
+def reset(_c: Context, env: str = "") -> None:
+    """Remove the rehearsal from this machine, with all its data; caches stay."""
+    import rehearsal
+    from provision import settings
+
+    def call() -> dict[str, object]:
+        left = rehearsal.destroy(settings.load(env))
+        return {"exit_code": 1 if left else 0, "leftovers": left}
+
+    _finish(call, False)
+
+
+@task(help={"env": COMMON["env"], "live": "also ask the clouds", "json": COMMON["json"]})
+def doctor(_c: Context, env: str = "", live: bool = False, json: bool = False) -> None:
+    """What is wrong with this machine, these settings, these credentials, and what to type next."""
+    from provision import doctor as examination
+
+    _finish(lambda: examination.run(env, live=live), json)
+
+
+@task(name="status", help=COMMON)
+def serving_status(_c: Context, env: str = "", platform: str = "", json: bool = False) -> None:
+    """Ask each of the four stages for an embedding and show provider, version, latency side by side."""
+    from provision import stages
+
+    _finish(lambda: stages.status(_options(env, "", platform, True, json)), json)
+
+
+# Kept in step with provision/steps/__init__.py by a test: importing that here would cost seconds.
+STEP_NAMES = ("lease", "storage", "network", "nodes", "kubespray", "secrets", "tunnel", "charts")
+
+
+def _namespace() -> Collection:
+    provision = Collection("provision")
+    provision.add_task(all_, name="all", default=True)
+    for added in (plan, status, destroy):
+        provision.add_task(added)
+    for name in STEP_NAMES:
+        provision.add_task(_step_task(name, _runbook(name)), name=name)
+    rehearsal = Collection("rehearsal")
+    for added in (up, down, reset):
+        rehearsal.add_task(added)
+    serving = Collection("serving")
+    serving.add_task(serving_status, name="status")
+    return Collection(provision, rehearsal, serving, doctor=doctor)
+
+
+namespace = _namespace()
