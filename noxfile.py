@@ -14,14 +14,27 @@ nox.options.sessions = ["lint", "types", "tests", "rehearsal"]
 nox.options.error_on_external_run = False
 
 AREAS = (
-    "lease", "storage", "storage_class", "network", "exposure", "sealed", "nodes", "gpu", "kubespray", "secrets", "tunnel",
-    "charts", "onnx",
+    "lease",
+    "storage",
+    "storage_class",
+    "network",
+    "exposure",
+    "sealed",
+    "nodes",
+    "gpu",
+    "kubespray",
+    "secrets",
+    "tunnel",
+    "charts",
+    "onnx",
 )
 PYTHON_FILES = ("provision", "rehearsal", "serving", "verify", "tests", "tasks.py", "noxfile.py")
 
 
 def _pytest_verify(session: nox.Session, *files: str) -> None:
-    session.run("python", "-m", "pytest", "-c", "verify/pytest.ini", "--rootdir", ".", *files, *session.posargs, external=True)
+    session.run(
+        "python", "-m", "pytest", "-c", "verify/pytest.ini", "--rootdir", ".", *files, *session.posargs, external=True
+    )
 
 
 @nox.session(venv_backend="none")
@@ -65,5 +78,7 @@ def verify(session: nox.Session, area: str) -> None:
 def drill(session: nox.Session) -> None:
     """Live tests that restart, cut, reschedule or overload; -- drill files to choose some."""
     files = session.posargs or [str(path) for path in sorted(Path("verify/drills").glob("drill_*.py"))]
-    session.run("python", "-m", "pytest", "-c", "verify/drills/pytest.ini", "--rootdir", ".", "-s", *files, external=True)
+    session.run(
+        "python", "-m", "pytest", "-c", "verify/drills/pytest.ini", "--rootdir", ".", "-s", *files, external=True
+    )
     session.log("drills over, CI=%s", os.environ.get("CI", ""))

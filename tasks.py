@@ -40,7 +40,9 @@ def _finish(call: Callable[[], dict[str, object]], json: bool) -> None:
     except PlatformError as error:
         say.failure(error)
         if json:
-            say.data({"ok": False, "exit_code": error.exit_code, "what": error.what, "why": error.why, "next": error.next})
+            say.data(
+                {"ok": False, "exit_code": error.exit_code, "what": error.what, "why": error.why, "next": error.next}
+            )
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
         say.line("tandem", "fail", "interrupted; the same command goes on from here")
@@ -54,8 +56,15 @@ def _finish(call: Callable[[], dict[str, object]], json: bool) -> None:
 
 @task(help={**COMMON, "from_": "first step", "to": "last step", "check": "run checks of unchanged steps too"})
 def all_(
-    _c: Context, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False, from_: str = "",
-    to: str = "", check: bool = False,
+    _c: Context,
+    env: str = "",
+    site: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
+    from_: str = "",
+    to: str = "",
+    check: bool = False,
 ) -> None:
     """Bare machine -> verified platform: every step at both sites, each followed by its checks."""
     from provision import commands
@@ -84,16 +93,24 @@ def status(_c: Context, env: str = "", site: str = "", platform: str = "", json:
 
 @task(help={**COMMON, "data": "take volume and containers too, and in rehearsal everything on this machine"})
 def destroy(
-    _c: Context, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False, data: bool = False
+    _c: Context,
+    env: str = "",
+    site: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
+    data: bool = False,
 ) -> None:
     """Take everything of ours away, except data unless told; lists what it kept and the leftovers it looked for."""
-    from provision import commands
+    from provision import demolition
 
-    _finish(lambda: commands.provision_destroy(_options(env, site, platform, yes, json), data=data), json)
+    _finish(lambda: demolition.destroy(_options(env, site, platform, yes, json), data=data), json)
 
 
 def _step_task(name: str, runbook: str) -> Task[Any]:
-    def body(_c: Context, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False) -> None:
+    def body(
+        _c: Context, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False
+    ) -> None:
         from provision import commands
 
         _finish(lambda: commands.provision_step(_options(env, site, platform, yes, json), name), json)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from provision import embedded, pricing, report, say, status, verification
-from provision.engine import Plan, Result, open_sites, plan_site, undo
-from provision.errors import DriftFound, PlatformError, PreconditionMissing, UsageError
+from provision.engine import Plan, Result, open_sites, plan_site
+from provision.errors import DriftFound, PlatformError, UsageError
 from provision.settings import Settings, load
 from provision.site import Site
-from provision.state import Receipts, Run, locked
+from provision.state import Run, locked
 from provision.step import AnyStep, Change
 from provision.steps import NAMES, STEPS
 from provision.walk import walk
@@ -33,11 +32,11 @@ class Options:
 
 
 def provision_all(options: Options, *, first: str = "", last: str = "", check: bool = False) -> Json:
-    """Walk the steps over the sites, run their checks, and report. The Json has `exit_code`; nothing is raised for a red step."""
-    settings = _settings(options)
+    """Walk the steps over the sites, run their checks, and report. A red step shows in `exit_code`."""
+    settings = settings_of(options)
     steps = span(first, last)
-    with _session(settings, "provision.all") as (run, sites):
-        chosen = _chosen(sites, options.site)
+    with session(settings, "provision.all") as (run, sites):
+        chosen = chosen_sites(sites, options.site)
         embedded.up(settings)
         if settings.spends and not options.yes:
             _confirm(_plans(settings, chosen, steps, asked=True), settings)
@@ -49,10 +48,10 @@ def provision_all(options: Options, *, first: str = "", last: str = "", check: b
 
 def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
     """One step again, at one site or both: manual recovery."""
-    settings = _settings(options)
-    step = next(step for step in STEPS if step.NAME == name)
-    with _session(settings, f"provision.{name}") as (run, sites):
-        chosen = _chosen(sites, options.site)
+    settings = settings_of(options)
+    step = next(step for step in STEPS if name == step.NAME)
+    with session(settings, f"provision.{name}") as (run, sites):
+        chosen = chosen_sites(sites, options.site)
         embedded.up(settings)
         if settings.spends and not options.yes:
             _confirm(_plans(settings, chosen, [step], asked=True), settings)
@@ -64,17 +63,22 @@ def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
 
 def provision_plan(options: Options, *, check: bool = False) -> Json:
     """What would change and why, with its price. check: raise DriftFound when anything would."""
-    settings = _settings(options)
+    settings = settings_of(options)
     run = Run(settings.state_dir)
-    sites = _chosen(open_sites(settings, run), options.site)
+    sites = chosen_sites(open_sites(settings, run), options.site)
     plans = _plans(settings, sites, STEPS, asked=embedded.is_up(settings))
     _show_plans(settings, plans)
     changes = sum(len(plan.changes) for plan in plans)
     if check and changes:
-        raise DriftFound(f"{changes} changes", why="; ".join(sorted({p.step for p in plans if p.changes})),
-                         next=f"invoke provision.all --env {settings.env}")
+        raise DriftFound(
+            f"{changes} changes",
+            why="; ".join(sorted({p.step for p in plans if p.changes})),
+            next=f"invoke provision.all --env {settings.env}",
+        )
     return {
-        "env": settings.env, "platform": settings.platform, "engine": settings.kubernetes.engine,
+        "env": settings.env,
+        "platform": settings.platform,
+        "engine": settings.kubernetes.engine,
         "changes": [_row(plan, change) for plan in plans for change in plan.changes],
         "price": pricing.price(settings).as_json(),
         "refused": [{"what": e.what, "why": e.why, "next": e.next} for e in (plan.refused for plan in plans) if e],
@@ -83,48 +87,29 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
 
 def provision_status(options: Options) -> Json:
     """Steps, sites, lease hours left, endpoints, last verification."""
-    settings = _settings(options)
-    sites = _chosen(open_sites(settings, Run(settings.state_dir)), options.site)
+    settings = settings_of(options)
+    sites = chosen_sites(open_sites(settings, Run(settings.state_dir)), options.site)
     found = status.read(settings, sites, asked=embedded.is_up(settings))
     say.text(status.table(found))
     return found.as_json()
 
 
-def provision_destroy(options: Options, *, data: bool = False) -> Json:
-    """Everything of ours goes, in reverse order; data only when told, after the platform's name is typed."""
-    settings = _settings(options)
-    with _session(settings, "provision.destroy") as (run, sites):
-        chosen = _chosen(sites, options.site)
-        _confirm_destroy(settings, options, data)
-        kept: list[tuple[str, Change]] = []
-        started = time.monotonic()
-        if embedded.is_up(settings):
-            for step in reversed(STEPS):
-                for site in chosen.values():
-                    kept += [(site.name, change) for change in _undo(step, site, data)]
-            leftovers = [f"{site.name}: {name}" for site in chosen.values() for name in site.cloud.list_leftovers()]
-        else:
-            leftovers = []
-        Receipts(settings.state_dir).forget()
-        if data and not options.site:
-            leftovers = embedded.down(settings)
-        kept_rows = [{"site": site, "what": change.what, "why": change.why} for site, change in kept]
-        unexpected = [name for name in leftovers if not any(change.what.split()[-1] in name for _, change in kept)]
-        _show_destroyed(kept_rows, unexpected)
-        return {"env": settings.env, "platform": settings.platform, "run": run.utc, "ok": not unexpected,
-                "exit_code": 1 if unexpected else 0, "kept": kept_rows, "leftovers": unexpected,
-                "seconds": round(time.monotonic() - started, 1)}
-
-
 def verify(options: Options, checks: Sequence[str]) -> Json:
     """Run live checks in a run folder of their own."""
-    settings = _settings(options)
+    settings = settings_of(options)
     run = Run(settings.state_dir)
     with run.recording():
         green = verification.run_checks(settings, run, checks, site=options.site)
         verification.merge_junit(run)
         report.write(settings, run)
-    return {"env": settings.env, "platform": settings.platform, "run": run.utc, "ok": True, "exit_code": 0, "green": green}
+    return {
+        "env": settings.env,
+        "platform": settings.platform,
+        "run": run.utc,
+        "ok": True,
+        "exit_code": 0,
+        "green": green,
+    }
 
 
 def span(first: str, last: str) -> tuple[AnyStep, ...]:
@@ -135,17 +120,22 @@ def span(first: str, last: str) -> tuple[AnyStep, ...]:
     low = NAMES.index(first) if first else 0
     high = NAMES.index(last) if last else len(NAMES) - 1
     if low > high:
-        raise UsageError(f"--from {first} comes after --to {last}", why=f"the order is: {' '.join(NAMES)}",
-                         next=f"invoke provision.all --from {last} --to {first}")
+        raise UsageError(
+            f"--from {first} comes after --to {last}",
+            why=f"the order is: {' '.join(NAMES)}",
+            next=f"invoke provision.all --from {last} --to {first}",
+        )
     return STEPS[low : high + 1]
 
 
-def _settings(options: Options) -> Settings:
+def settings_of(options: Options) -> Settings:
+    """The settings that the options ask for."""
     return load(options.env, platform=options.platform)
 
 
 @contextmanager
-def _session(settings: Settings, what: str) -> Iterator[tuple[Run, Mapping[str, Site]]]:
+def session(settings: Settings, what: str) -> Iterator[tuple[Run, Mapping[str, Site]]]:
+    """Hold the platform's lock and record a run."""
     with locked(settings, what):
         run = Run(settings.state_dir)
         with run.recording():
@@ -153,25 +143,21 @@ def _session(settings: Settings, what: str) -> Iterator[tuple[Run, Mapping[str, 
             yield run, open_sites(settings, run)
 
 
-def _chosen(sites: Mapping[str, Site], name: str) -> Mapping[str, Site]:
+def chosen_sites(sites: Mapping[str, Site], name: str) -> Mapping[str, Site]:
+    """One site by name, or all. Raises UsageError."""
     if not name:
         return sites
     if name not in sites:
-        raise UsageError(f"no site {name!r}", why=f"there are: {', '.join(sites)}", next=f"invoke provision.plan --site {next(iter(sites))}")
+        raise UsageError(
+            f"no site {name!r}",
+            why=f"there are: {', '.join(sites)}",
+            next=f"invoke provision.plan --site {next(iter(sites))}",
+        )
     return {name: sites[name]}
 
 
 def _plans(settings: Settings, sites: Mapping[str, Site], steps: Sequence[AnyStep], *, asked: bool) -> list[Plan]:
     return [plan for site in sites.values() for plan in plan_site(steps, site, asked=asked)]
-
-
-def _undo(step: AnyStep, site: Site, data: bool) -> list[Change]:
-    """A cluster that does not answer must not keep its servers alive: its own things go with them."""
-    try:
-        return undo(step, site, data=data)
-    except PreconditionMissing as gone:
-        say.line(step.NAME, "skip", f"{site.name}: {gone.what}")
-        return []
 
 
 def _row(plan: Plan, change: Change) -> Json:
@@ -184,7 +170,11 @@ def _show_plans(settings: Settings, plans: Sequence[Plan]) -> None:
     for plan in plans:
         after = f"   (known after {plan.known_after})" if plan.known_after else ""
         for change in plan.changes:
-            say.line(plan.step, "plan", f"{plan.site}: {marks[change.verb]} {change.verb} {change.what}   why: {change.why}{after}")
+            say.line(
+                plan.step,
+                "plan",
+                f"{plan.site}: {marks[change.verb]} {change.verb} {change.what}   why: {change.why}{after}",
+            )
         if plan.refused:
             say.failure(plan.refused)
     total = sum(len(plan.changes) for plan in plans)
@@ -204,41 +194,31 @@ def _confirm(plans: Sequence[Plan], settings: Settings) -> None:
         raise UsageError("not confirmed", next="invoke provision.plan")
 
 
-def _confirm_destroy(settings: Settings, options: Options, data: bool) -> None:
-    if options.yes or (not settings.spends and not data):
-        return
-    if not say.has_terminal():
-        raise UsageError("no terminal to ask on", why=f"this destroys {settings.platform}{' and its data' if data else ''}",
-                         next="the same command with --yes")
-    say.text(f"Type the platform's name ({settings.platform}) to destroy it{' with its data' if data else ''}:")
-    if sys.stdin.readline().strip() != settings.platform:
-        raise UsageError("not confirmed", next="invoke provision.status")
-
-
 def _finish(settings: Settings, run: Run, results: Sequence[Result], seconds: float) -> Json:
     code = exit_code([result.error for result in results])
     rows: list[object] = [
-        {"name": r.step, "site": r.site, "result": r.outcome, "changes": r.changes, "seconds": round(r.seconds, 1)} for r in results
+        {"name": r.step, "site": r.site, "result": r.outcome, "changes": r.changes, "seconds": round(r.seconds, 1)}
+        for r in results
     ]
     verification.merge_junit(run)
     run.event("end", exit_code=code, seconds=round(seconds, 1))
     page = report.write(settings, run)
     say.text(report.summary(settings, results, seconds))
     say.line("tandem", "report", str(page))
-    return {"env": settings.env, "platform": settings.platform, "run": run.utc, "ok": code == 0, "exit_code": code,
-            "changes": sum(r.changes for r in results), "seconds": round(seconds, 1), "simulated": list(settings.simulated),
-            "steps": rows}
+    return {
+        "env": settings.env,
+        "platform": settings.platform,
+        "run": run.utc,
+        "ok": code == 0,
+        "exit_code": code,
+        "changes": sum(r.changes for r in results),
+        "seconds": round(seconds, 1),
+        "simulated": list(settings.simulated),
+        "steps": rows,
+    }
 
 
 def exit_code(errors: Sequence[PlatformError | None]) -> int:
     """One exit code for a run: a failure (1) outweighs what only waits (3)."""
     codes = {error.exit_code for error in errors if error}
     return next((code for code in (1, 2, 4, 3) if code in codes), 0)
-
-
-def _show_destroyed(kept: Sequence[Mapping[str, str]], leftovers: Sequence[str]) -> None:
-    for row in kept:
-        say.line("tandem", "kept", f"{row['site']}: {row['what']} ({row['why']})")
-    for name in leftovers:
-        say.line("tandem", "left", name)
-    say.line("tandem", "done", f"kept {len(kept)}, leftovers looked for: {len(leftovers)} found")

@@ -33,8 +33,11 @@ def run(env: str, *, live: bool = False) -> dict[str, object]:
         if not finding.ok:
             say.detail(f"next: {finding.next}")
     wrong = [finding for finding in findings if not finding.ok]
-    return {"ok": not wrong, "exit_code": 3 if wrong else 0,
-            "findings": [{"name": f.name, "ok": f.ok, "why": f.why, "next": f.next} for f in findings]}
+    return {
+        "ok": not wrong,
+        "exit_code": 3 if wrong else 0,
+        "findings": [{"name": f.name, "ok": f.ok, "why": f.why, "next": f.next} for f in findings],
+    }
 
 
 def examine(env: str, *, live: bool) -> Iterator[Finding]:
@@ -73,7 +76,9 @@ def _testbed(settings: Settings) -> Iterator[Finding]:
     for tool in CLUSTER_TOOLS:
         yield _tool(tool, f"install {tool}, or run the rehearsal once: it resolves it into {cache_dir() / 'tools'}")
     path = settings.clouds_path
-    yield Finding("clouds.yaml", path.exists(), str(path), "docs/chameleon.md: an application credential (unrestricted) per site")
+    yield Finding(
+        "clouds.yaml", path.exists(), str(path), "docs/chameleon.md: an application credential (unrestricted) per site"
+    )
 
 
 def _live(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""An environment that lives on this machine names its own entry points; the engine calls them by name, never imports them."""
+"""An environment that lives on this machine names its entry points; the engine calls them by name, imports none."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def _entry(settings: Settings, name: str) -> Any:
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise SettingsError(
-            f"{settings.env}.toml -> embedded -> {name!r} is not module:function", why=str(error),
+            f"{settings.env}.toml -> embedded -> {name!r} is not module:function",
+            why=str(error),
             next=f"edit provision/environments/{settings.env}.toml",
         ) from error

@@ -57,8 +57,15 @@ def open_sites(settings: Settings, run: Run) -> Mapping[str, Site]:
         cloud = OpenStackCloud(settings, name)
         hosts = Hosts(settings, name, cloud.floating_address)
         sites[name] = Site(
-            name=name, settings=settings, cloud=cloud, hosts=hosts, kube=Kube(hosts), vault=Vault(settings),
-            receipts=Receipts(settings.state_dir), run=run, peer=lambda name=name: sites[settings.peer_of(name)],  # type: ignore[misc]
+            name=name,
+            settings=settings,
+            cloud=cloud,
+            hosts=hosts,
+            kube=Kube(hosts),
+            vault=Vault(settings),
+            receipts=Receipts(settings.state_dir),
+            run=run,
+            peer=lambda name=name: sites[settings.peer_of(name)],  # type: ignore[misc]
         )
     return sites
 
@@ -131,8 +138,14 @@ def attempt(step: AnyStep, site: Site) -> Result:
     site.run.event("step", step=step.NAME, site=site.name, state="start")
     try:
         changes = converge(step, site)
-        result = Result(step.NAME, site.name, "ok" if changes else "unchanged", changes, time.monotonic() - started,
-                        last_green=green)
+        result = Result(
+            step.NAME,
+            site.name,
+            "ok" if changes else "unchanged",
+            changes,
+            time.monotonic() - started,
+            last_green=green,
+        )
     except PlatformError as error:
         outcome: Outcome = "waits" if error.exit_code == 3 else "failed"
         result = Result(step.NAME, site.name, outcome, 0, time.monotonic() - started, error, green)
@@ -143,10 +156,27 @@ def attempt(step: AnyStep, site: Site) -> Result:
 
 def record(site: Site, result: Result) -> None:
     """Leave a receipt and an event."""
-    site.receipts.write(Receipt(result.step, result.site, utc_now(), result.outcome, result.changes,
-                                round(result.seconds, 1), result.last_green))
-    site.run.event("step", step=result.step, site=result.site, state="end", result=result.outcome, changes=result.changes,
-                   seconds=round(result.seconds, 2), why=result.error.what if result.error else "")
+    site.receipts.write(
+        Receipt(
+            result.step,
+            result.site,
+            utc_now(),
+            result.outcome,
+            result.changes,
+            round(result.seconds, 1),
+            result.last_green,
+        )
+    )
+    site.run.event(
+        "step",
+        step=result.step,
+        site=result.site,
+        state="end",
+        result=result.outcome,
+        changes=result.changes,
+        seconds=round(result.seconds, 2),
+        why=result.error.what if result.error else "",
+    )
 
 
 def _apply(step: AnyStep, site: Site, change: Change) -> None:
@@ -160,14 +190,20 @@ def _apply(step: AnyStep, site: Site, change: Change) -> None:
 def _settle(step: AnyStep, site: Site, want: Any) -> None:
     try:
         wait_until(
-            f"{step.NAME} at {site.name}: second plan empty", lambda: tuple(step.plan(want, step.look(site, want))),
-            lambda left: not left, never, deadline_s=step.SETTLE_S, every_s=1.0,
+            f"{step.NAME} at {site.name}: second plan empty",
+            lambda: tuple(step.plan(want, step.look(site, want))),
+            lambda left: not left,
+            never,
+            deadline_s=step.SETTLE_S,
+            every_s=1.0,
         )
     except DeadState:
         raise
     except DeadlineExceeded as late:
         left = "\n".join(f"{c.verb} {c.what} ({c.why})" for c in step.plan(want, step.look(site, want)))
         raise StepFailed(
-            f"{step.NAME} at {site.name}: applied, but its second plan is not empty", why=left, log=str(site.log(step.NAME)),
+            f"{step.NAME} at {site.name}: applied, but its second plan is not empty",
+            why=left,
+            log=str(site.log(step.NAME)),
             next=f"invoke provision.{step.NAME} --site {site.name}",
         ) from late

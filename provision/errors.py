@@ -37,7 +37,9 @@ class PlatformError(Exception):
         self.next = next
 
     def __str__(self) -> str:
-        tails = [f"{name}: {text}" for name, text in (("why", self.why), ("log", self.log), ("next", self.next)) if text]
+        tails = [
+            f"{name}: {text}" for name, text in (("why", self.why), ("log", self.log), ("next", self.next)) if text
+        ]
         return "\n".join([self.what, *tails])
 
 

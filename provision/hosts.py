@@ -65,13 +65,28 @@ class Hosts:
         return ["ssh", "-F", str(self.config), node]
 
     def run(
-        self, node: str, argv: Sequence[str], *, deadline_s: float = 60.0, ok: Sequence[int] = (0,), stdin: str | None = None,
-        log: Path | None = None, heartbeat: str = "", redact: Sequence[str] = (),
+        self,
+        node: str,
+        argv: Sequence[str],
+        *,
+        deadline_s: float = 60.0,
+        ok: Sequence[int] = (0,),
+        stdin: str | None = None,
+        log: Path | None = None,
+        heartbeat: str = "",
+        redact: Sequence[str] = (),
     ) -> shell.Result:
         """Run one command as root on a node. Each word is quoted; 255 (ssh itself failed) is never an answer."""
         remote = "sudo -n -- " + " ".join(shlex.quote(word) for word in argv)
-        return shell.run([*self.argv(node), "--", remote], deadline_s=deadline_s, ok=ok, stdin=stdin, log=log,
-                         heartbeat=heartbeat, redact=redact)
+        return shell.run(
+            [*self.argv(node), "--", remote],
+            deadline_s=deadline_s,
+            ok=ok,
+            stdin=stdin,
+            log=log,
+            heartbeat=heartbeat,
+            redact=redact,
+        )
 
     def script(self, node: str, text: str, *, deadline_s: float = 60.0, ok: Sequence[int] = (0,)) -> shell.Result:
         """Run a shell script from stdin as root, stopping at the first failure."""
@@ -82,8 +97,16 @@ class Hosts:
         part = f"{path}.part"
         folder = os.path.dirname(path)
         quoted = [shlex.quote(word) for word in (folder, part, path)]
-        self.run(node, ["sh", "-euc", f"umask 077; mkdir -p {quoted[0]}; cat > {quoted[1]}; chmod {mode} {quoted[1]}; "
-                                      f"mv {quoted[1]} {quoted[2]}"], stdin=text)
+        self.run(
+            node,
+            [
+                "sh",
+                "-euc",
+                f"umask 077; mkdir -p {quoted[0]}; cat > {quoted[1]}; chmod {mode} {quoted[1]}; "
+                f"mv {quoted[1]} {quoted[2]}",
+            ],
+            stdin=text,
+        )
 
     def answers(self, node: str) -> bool:
         """Whether ssh works as our user with sudo. One try, a few seconds."""
@@ -116,10 +139,21 @@ def render_config(hosts: Hosts, floating: IPv4Address) -> str:
     # A control socket's path must stay under 104 bytes, wherever the checkout lies.
     control = f"/tmp/tandem-{hosts.settings.platform}-%C"
     common = [
-        "Host *", f"  User {hosts.site.user}", f"  IdentityFile {hosts.key}", "  IdentitiesOnly yes",
-        f"  UserKnownHostsFile {hosts.known_hosts}", "  GlobalKnownHostsFile /dev/null", "  StrictHostKeyChecking accept-new",
-        "  BatchMode yes", "  ConnectTimeout 8", "  ServerAliveInterval 10", "  ServerAliveCountMax 3",
-        "  ControlMaster auto", f"  ControlPath {control}", "  ControlPersist 120", "  LogLevel ERROR",
+        "Host *",
+        f"  User {hosts.site.user}",
+        f"  IdentityFile {hosts.key}",
+        "  IdentitiesOnly yes",
+        f"  UserKnownHostsFile {hosts.known_hosts}",
+        "  GlobalKnownHostsFile /dev/null",
+        "  StrictHostKeyChecking accept-new",
+        "  BatchMode yes",
+        "  ConnectTimeout 8",
+        "  ServerAliveInterval 10",
+        "  ServerAliveCountMax 3",
+        "  ControlMaster auto",
+        f"  ControlPath {control}",
+        "  ControlPersist 120",
+        "  LogLevel ERROR",
     ]
     return "\n".join([line for node in hosts.site.nodes for line in _stanza(hosts, node, floating)] + common) + "\n"
 
@@ -130,5 +164,7 @@ def _stanza(hosts: Hosts, node: Node, floating: IPv4Address) -> list[str]:
     lines = [f"Host {node.name}", f"  HostName {where}", f"  HostKeyAlias {node.name}"]
     if node != entry:
         # Written out because ProxyJump would start an ssh without our -F.
-        lines.append(f"  ProxyCommand ssh -F {hosts.settings.state_dir}/ssh_config.{hosts.site_name} -W %h:%p {entry.name}")
+        lines.append(
+            f"  ProxyCommand ssh -F {hosts.settings.state_dir}/ssh_config.{hosts.site_name} -W %h:%p {entry.name}"
+        )
     return [*lines, ""]

@@ -53,7 +53,8 @@ class Kube:
         answer = self.hosts.run(control, ["cat", ADMIN_CONF], ok=(0, 1))
         if answer.code:
             raise PreconditionMissing(
-                f"{self.hosts.site_name}: no cluster yet", why=f"{control} has no {ADMIN_CONF}",
+                f"{self.hosts.site_name}: no cluster yet",
+                why=f"{control} has no {ADMIN_CONF}",
                 next=f"invoke provision.kubespray --site {self.hosts.site_name}",
             )
         text = rewrite(answer.stdout, self.local_port, self.hosts.site_name)
@@ -67,13 +68,26 @@ class Kube:
             return
         ssh = self.hosts.argv(control)
         self.hosts.run(control, ["true"])  # opens the shared connection that the forward lives in
-        shell.run([*ssh[:-1], "-O", "forward", "-L", f"127.0.0.1:{self.local_port}:127.0.0.1:{API_PORT}", control],
-                  deadline_s=15.0)
-        wait_until(f"{self.hosts.site_name}: forward to the API", lambda: _answers(self.local_port), bool, never,
-                   deadline_s=10.0, every_s=0.1)
+        shell.run(
+            [*ssh[:-1], "-O", "forward", "-L", f"127.0.0.1:{self.local_port}:127.0.0.1:{API_PORT}", control],
+            deadline_s=15.0,
+        )
+        wait_until(
+            f"{self.hosts.site_name}: forward to the API",
+            lambda: _answers(self.local_port),
+            bool,
+            never,
+            deadline_s=10.0,
+            every_s=0.1,
+        )
 
     def run(
-        self, *words: str, deadline_s: float = 60.0, ok: Sequence[int] = (0,), stdin: str | None = None, log: Path | None = None
+        self,
+        *words: str,
+        deadline_s: float = 60.0,
+        ok: Sequence[int] = (0,),
+        stdin: str | None = None,
+        log: Path | None = None,
     ) -> shell.Result:
         """kubectl with our kubeconfig."""
         path = self.connect()
@@ -82,8 +96,16 @@ class Kube:
     def apply(self, objects: Sequence[Any], *, deadline_s: float = 60.0) -> None:
         """Server-side apply; the objects go through stdin, so no secret is in argv or on disk."""
         text = yaml.safe_dump_all(list(objects))
-        self.run("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", "-", stdin=text,
-                 deadline_s=deadline_s)
+        self.run(
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            f"--field-manager={MANAGER}",
+            "-f",
+            "-",
+            stdin=text,
+            deadline_s=deadline_s,
+        )
 
     def get(self, kind: str, *, namespace: str = "", selector: str = "", name: str = "") -> list[Any]:
         """Objects of a kind as plain data; empty where the kind or the namespace is unknown to the cluster."""
@@ -122,4 +144,6 @@ def _answers(port: int) -> bool:
 
 
 def _fail(answer: shell.Result) -> list[Any]:
-    raise PreconditionMissing("the cluster does not answer", why=answer.stderr.strip()[-500:], next="invoke provision.kubespray")
+    raise PreconditionMissing(
+        "the cluster does not answer", why=answer.stderr.strip()[-500:], next="invoke provision.kubespray"
+    )

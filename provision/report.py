@@ -73,7 +73,9 @@ def spans(events: Sequence[dict[str, object]]) -> list[Span]:
         if event["state"] == "start":
             started[key] = _stamp(event) - zero
         elif key in started:
-            bars.append(Span(f"{event['step']} {event['site']}", started.pop(key), _stamp(event) - zero, str(event["result"])))
+            bars.append(
+                Span(f"{event['step']} {event['site']}", started.pop(key), _stamp(event) - zero, str(event["result"]))
+            )
     return bars
 
 
@@ -86,16 +88,18 @@ def timeline(bars: Sequence[Span]) -> str:
     height = ROW_PX * len(bars) + 30
     rows = [_bar(bar, index, scale) for index, bar in enumerate(bars)]
     ticks = [_tick(total * part / 4, scale, height) for part in range(5)]
-    return f'<svg viewBox="0 0 {WIDTH_PX} {height}" width="100%" role="img" aria-label="timeline">{"".join(ticks + rows)}</svg>'
+    picture = "".join(ticks + rows)
+    return f'<svg viewBox="0 0 {WIDTH_PX} {height}" width="100%" role="img" aria-label="timeline">{picture}</svg>'
 
 
 def _bar(bar: Span, index: int, scale: float) -> str:
     y = index * ROW_PX
     x, width = LABEL_PX + bar.start * scale, max(2.0, (bar.end - bar.start) * scale)
+    colour, took = COLOURS.get(bar.result, "#888"), f"{bar.end - bar.start:.0f}s"
     return (
         f'<text x="0" y="{y + 16}" font-size="12">{escape(bar.label)}</text>'
-        f'<rect x="{x:.1f}" y="{y + 5}" width="{width:.1f}" height="14" rx="2" fill="{COLOURS.get(bar.result, "#888")}"/>'
-        f'<text x="{x + width + 4:.1f}" y="{y + 16}" font-size="11" fill="#555">{bar.end - bar.start:.0f}s {escape(bar.result)}</text>'
+        f'<rect x="{x:.1f}" y="{y + 5}" width="{width:.1f}" height="14" rx="2" fill="{colour}"/>'
+        f'<text x="{x + width + 4:.1f}" y="{y + 16}" font-size="11" fill="#555">{took} {escape(bar.result)}</text>'
     )
 
 
@@ -111,11 +115,15 @@ def _page(settings: Settings, run: Run, events: Sequence[dict[str, object]]) -> 
     checks = [check for path in sorted(run.folder.glob("junit.*.xml")) for check in verification.read_junit(path)]
     check_rows = [(check.name, check.outcome, f"{check.seconds:.1f}s", check.why) for check in checks]
     differ = [(name, "simulated", "real") for name in settings.simulated]
-    differ += [("engine", settings.kubernetes.engine, "kubespray"), ("clouds", "OpenStack on this machine" if settings.embedded
-                else "Chameleon", "Chameleon"), ("images", settings.registry.mirror or "upstream", "upstream")]
+    differ += [
+        ("engine", settings.kubernetes.engine, "kubespray"),
+        ("clouds", "OpenStack on this machine" if settings.embedded else "Chameleon", "Chameleon"),
+        ("images", settings.registry.mirror or "upstream", "upstream"),
+    ]
     notes = "".join(f'<p class="note">{escape(name)}: simulated</p>' for name in settings.simulated)
     return (
-        f"<!doctype html><meta charset=utf-8><title>tandem {escape(settings.platform)} {run.utc}</title><style>{_STYLE}</style>"
+        f"<!doctype html><meta charset=utf-8><title>tandem {escape(settings.platform)} {run.utc}</title>"
+        f"<style>{_STYLE}</style>"
         f"<h1>{escape(settings.platform)} <small>{escape(settings.env)}, {run.utc}</small></h1>{notes}"
         f"<h2>Timeline</h2>{timeline(spans(events))}"
         f"<h2>Checks ({len(checks)})</h2>{_table(('check', 'outcome', 'time', 'why'), check_rows)}"
@@ -137,7 +145,9 @@ def _versions(settings: Settings) -> list[tuple[str, ...]]:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return "<p>none</p>"
-    body = "".join(f"<tr class={escape(row[1])}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(
+        f"<tr class={escape(row[1])}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
     return "<table><tr>" + "".join(f"<th>{cell}</th>" for cell in head) + f"</tr>{body}</table>"
 
 
@@ -148,5 +158,6 @@ def _stamp(event: dict[str, object]) -> float:
 _STYLE = (
     "body{font:14px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#222}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:3px 8px;border-bottom:1px solid #eee}"
-    "small{color:#777;font-weight:normal}.failed td,.error td,.skipped td{color:#c8402f}.note{background:#fff4d6;padding:6px 10px}"
+    "small{color:#777;font-weight:normal}.failed td,.error td,.skipped td{color:#c8402f}"
+    ".note{background:#fff4d6;padding:6px 10px}"
 )

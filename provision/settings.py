@@ -8,122 +8,44 @@ from __future__ import annotations
 
 import os
 import tomllib
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from provision.errors import SettingsError
+from provision.site_settings import Gpu, Lease, Model, Network, Node, Rule, SiteSettings, Volume
+
+__all__ = [
+    "Embedded",
+    "Forward",
+    "Gpu",
+    "Kubernetes",
+    "Lease",
+    "Link",
+    "Network",
+    "Node",
+    "Registry",
+    "Rule",
+    "Settings",
+    "SiteSettings",
+    "Volume",
+    "cache_dir",
+    "load",
+    "parse",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = Path(__file__).resolve().parent / "environments"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Lease(_Model):
-    """What a site reserves. `flavor` for `flavor:instance`, `node_type` for `physical:host`."""
-
-    kind: Literal["flavor:instance", "physical:host"]
-    amount: int = Field(ge=1)
-    hours: int = Field(ge=1)
-    flavor: str = ""
-    node_type: str = ""
-    min_hours_left: int = 6
-
-
-class Rule(_Model):
-    """One ingress rule of the site's security group. `source`: a CIDR."""
-
-    protocol: Literal["tcp", "udp", "icmp", "any"]
-    source: IPv4Network
-    port_from: int = 0
-    port_to: int = 0
-
-
-class Network(_Model):
-    """A site's host network. `shared` names a network that the site has; otherwise we make our own."""
-
-    cidr: IPv4Network
-    gateway: IPv4Address
-    public: str = "public"
-    shared: str = ""
-    security_groups: bool = True
-    rules: tuple[Rule, ...] = ()
-
-
-class Node(_Model):
-    """One server. `groups` are Kubespray's; `pod_cidr` is its slice of the site's pods."""
-
-    name: str
-    role: str
-    number: int = Field(ge=1)
-    address: IPv4Address
-    pod_cidr: IPv4Network
-    groups: tuple[str, ...]
-    floating: bool = False
-    flavor: str
-
-
-class Volume(_Model):
-    """The block volume of a site: attached to `node`, formatted once, mounted by label."""
-
-    gib: int = Field(ge=1)
-    node: str
-    label: str = "block"
-    mount: str = "/mnt/block"
-
-
-class Gpu(_Model):
-    """The GPUs of a site's node. vram_gib: of each card. shares: slices each card is offered in."""
-
-    node: str
-    name: str
-    vram_gib: int
-    count: int = 1
-    shares: int = 6
-    simulated: bool = False
-
-
-class SiteSettings(_Model):
-    """One cloud and what of ours lives there."""
-
-    cloud: str
-    region: str
-    image: str
-    user: str = "cc"
-    lease: Lease
-    network: Network
-    nodes: tuple[Node, ...]
-    volume: Volume | None = None
-    containers: tuple[str, ...] = ()
-    gpu: Gpu | None = None
-    pods_cidr: IPv4Network
-    services_cidr: IPv4Network
-    node_packages: tuple[str, ...] = ()
-
-    def node(self, name: str) -> Node:
-        """A node by its name in the inventory."""
-        return next(node for node in self.nodes if node.name == name)
-
-    def in_group(self, group: str) -> tuple[Node, ...]:
-        """The nodes of a Kubespray group, in inventory order."""
-        return tuple(node for node in self.nodes if group in node.groups)
-
-    @property
-    def entry(self) -> Node:
-        """The node with the floating IP: the jump host for the others."""
-        return next(node for node in self.nodes if node.floating)
-
-
-class Forward(_Model):
+class Forward(Model):
     """One forwarded port of the link. The listener is at `listens`, the service it leads to at the other site.
 
     port: the listening port (on the listening site's link node). target: `namespace/service:port` at the other site;
-    target_ip: the fixed ClusterIP that this Service gets there (ssh resolves names on hosts, which know no cluster DNS).
+    target_ip: the fixed ClusterIP that the Service gets there (hosts, where ssh resolves
+    names, know no cluster DNS).
     service: the name of the Service in namespace `tandem-link` at the listening site.
     """
 
@@ -139,7 +61,7 @@ class Forward(_Model):
         return int(self.target.rsplit(":", 1)[1])
 
 
-class Link(_Model):
+class Link(Model):
     """The supervised SSH link: a unit on `client`'s entry node, to `server`'s entry node."""
 
     client: str
@@ -149,7 +71,7 @@ class Link(_Model):
     forwards: tuple[Forward, ...]
 
 
-class Registry(_Model):
+class Registry(Model):
     """Where images come from. `mirror` answers for every upstream name; empty means the upstreams themselves."""
 
     mirror: str = ""
@@ -158,7 +80,7 @@ class Registry(_Model):
     files: str = ""
 
 
-class Kubernetes(_Model):
+class Kubernetes(Model):
     """What both clusters run. `engine`: who installs it."""
 
     version: str = "1.35.4"
@@ -166,7 +88,7 @@ class Kubernetes(_Model):
     container_hosts: bool = False
 
 
-class Embedded(_Model):
+class Embedded(Model):
     """Entry points `module:function` of an environment that lives on this machine; each takes the Settings."""
 
     up: str
@@ -174,7 +96,7 @@ class Embedded(_Model):
     is_up: str
 
 
-class Settings(_Model):
+class Settings(Model):
     """Everything about one environment's platform."""
 
     env: str
@@ -227,7 +149,9 @@ def load(env: str = "", *, platform: str = "") -> Settings:
     path = ENVIRONMENTS / f"{name}.toml"
     if not path.exists():
         known = ", ".join(sorted(file.stem for file in ENVIRONMENTS.glob("*.toml")))
-        raise SettingsError(f"no environment {name!r}", why=f"there are: {known}", next="invoke provision.plan --env rehearsal")
+        raise SettingsError(
+            f"no environment {name!r}", why=f"there are: {known}", next="invoke provision.plan --env rehearsal"
+        )
     chosen = platform or os.environ.get("TANDEM_PLATFORM", "")
     return parse(path, path.read_text(), env=name, platform=chosen)
 
@@ -244,7 +168,9 @@ def parse(path: Path, text: str, *, env: str, platform: str = "") -> Settings:
         settings = Settings.model_validate({"env": env, **table})
     except ValidationError as error:
         raise SettingsError(
-            f"{path.name}: {error.error_count()} wrong", why="\n".join(_explain(path, error)), next=f"edit {_short(path)}"
+            f"{path.name}: {error.error_count()} wrong",
+            why="\n".join(_explain(path, error)),
+            next=f"edit {_short(path)}",
         ) from error
     return settings
 

@@ -47,8 +47,9 @@ def run(
 ) -> Result:
     """Run to the end. `ok`: exit codes that are answers; any other is CommandFailed with the output's tail.
 
-    env: added to ours. stdin: text sent in. redact: strings replaced in every message. log: output is appended there
-    and not captured. heartbeat: what to say every 30 s while it runs. Raises ToolMissing, CommandFailed, DeadlineExceeded.
+    env: added to ours. stdin: text sent in. redact: strings replaced in every message.
+    log: output is appended there, not captured. heartbeat: what to say every 30 s while it runs.
+    Raises ToolMissing, CommandFailed, DeadlineExceeded.
     """
     words = tuple(str(word) for word in argv)
     started = time.monotonic()
@@ -75,15 +76,22 @@ def run(
     return result
 
 
-def spawn(argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+def spawn(
+    argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> int:
     """Start a daemon in a session of its own, output appended to `log`; returns its pid at once."""
     words = tuple(str(word) for word in argv)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})}, cwd=cwd, start_new_session=True,
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+                cwd=cwd,
+                start_new_session=True,
             )
         except FileNotFoundError as missing:
             raise ToolMissing(f"{words[0]}: not on this machine", next="./tandem invoke doctor") from missing
@@ -116,8 +124,14 @@ def end(pid: int, *, deadline_s: float = 10.0) -> None:
             return
         try:
             os.kill(pid, number)
-            wait_until(f"process {pid} gone", lambda: is_alive(pid), lambda alive: not alive, never,
-                       deadline_s=grace_s, every_s=0.05)
+            wait_until(
+                f"process {pid} gone",
+                lambda: is_alive(pid),
+                lambda alive: not alive,
+                never,
+                deadline_s=grace_s,
+                every_s=0.05,
+            )
         except ProcessLookupError:
             return
         except DeadlineExceeded:
@@ -164,13 +178,20 @@ def _start(
 ) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
-            words, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            words,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE if output.file is None else output.file,
             stderr=subprocess.PIPE if output.file is None else subprocess.STDOUT,
-            env={**os.environ, **(env or {})}, cwd=cwd, text=True, errors="replace", start_new_session=True,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         )
     except FileNotFoundError as missing:
-        raise ToolMissing(f"{words[0]}: not on this machine", why=str(missing), next="./tandem invoke doctor") from missing
+        raise ToolMissing(
+            f"{words[0]}: not on this machine", why=str(missing), next="./tandem invoke doctor"
+        ) from missing
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

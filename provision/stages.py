@@ -40,15 +40,22 @@ def status(options: Options, text: str = "") -> dict[str, object]:
     """Ask every stage for an embedding of `text`, and for the recorded texts; exit code 1 when one does not answer."""
     settings = load(options.env, platform=options.platform)
     site = open_sites(settings, Run(settings.state_dir))[settings.link.server]
-    rows = [ask(site, forward, text or SENTENCE) for forward in settings.link.forwards if forward.service.startswith(PREFIX)]
+    rows = [
+        ask(site, forward, text or SENTENCE) for forward in settings.link.forwards if forward.service.startswith(PREFIX)
+    ]
     for row in rows:
         say.line("serving", "ok" if row.ready else "fail", _text(row))
     for name in settings.simulated:
         say.line("serving", "note", f"{name}: simulated")
     if not rows:
         raise CheckFailed("no stage is forwarded by the link", next="invoke provision.plan")
-    return {"env": settings.env, "platform": settings.platform, "exit_code": 0 if all(row.ready for row in rows) else 1,
-            "simulated": list(settings.simulated), "stages": [asdict(row) for row in rows]}
+    return {
+        "env": settings.env,
+        "platform": settings.platform,
+        "exit_code": 0 if all(row.ready for row in rows) else 1,
+        "simulated": list(settings.simulated),
+        "stages": [asdict(row) for row in rows],
+    }
 
 
 def ask(site: Site, forward: Forward, text: str) -> StageStatus:
@@ -63,8 +70,16 @@ def ask(site: Site, forward: Forward, text: str) -> StageStatus:
         return StageStatus(stage, False, why=str(error).splitlines()[0])
     worst = min(cosine(got, row["vector"]) for got, row in zip(recorded["embeddings"], golden, strict=True))
     return StageStatus(
-        stage, bool(ready["ready"]), answer["model"], answer["version"], answer["precision"], ready["provider"],
-        bool(ready["degraded"]), len(answer["embeddings"][0]), round(latency_ms, 1), round(worst, 6),
+        stage,
+        bool(ready["ready"]),
+        answer["model"],
+        answer["version"],
+        answer["precision"],
+        ready["provider"],
+        bool(ready["degraded"]),
+        len(answer["embeddings"][0]),
+        round(latency_ms, 1),
+        round(worst, 6),
     )
 
 
@@ -74,10 +89,17 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     return dot / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
 
 
-def _embed(site: Site, forward: Forward, texts: Sequence[str]) -> tuple[dict[str, list[list[float]]] | dict[str, str], float]:
+def _embed(
+    site: Site, forward: Forward, texts: Sequence[str]
+) -> tuple[dict[str, list[list[float]]] | dict[str, str], float]:
     """POST /embed from the site's entry node; returns the answer and its milliseconds."""
-    out = _curl(site, forward, "embed", ["-w", "\n%{time_total}", "-H", "content-type: application/json", "--data", "@-"],
-                json.dumps({"texts": list(texts)}))
+    out = _curl(
+        site,
+        forward,
+        "embed",
+        ["-w", "\n%{time_total}", "-H", "content-type: application/json", "--data", "@-"],
+        json.dumps({"texts": list(texts)}),
+    )
     body, _, seconds = out.rpartition("\n")
     return json.loads(body), float(seconds) * 1000
 
@@ -97,5 +119,8 @@ def _text(row: StageStatus) -> str:
     if not row.ready:
         return f"{row.stage:<11} {row.why}"
     degraded = ", degraded" if row.degraded else ""
-    return (f"{row.stage:<11} {row.model} {row.version} {row.precision} on {row.provider}{degraded}: {row.dimensions} numbers "
-            f"in {row.latency_ms:.0f} ms, cosine to the reference {row.cosine:.6f}")
+    return (
+        f"{row.stage:<11} {row.model} {row.version} {row.precision} on {row.provider}{degraded}: "
+        f"{row.dimensions} numbers "
+        f"in {row.latency_ms:.0f} ms, cosine to the reference {row.cosine:.6f}"
+    )

@@ -116,7 +116,9 @@ def locked(settings: Settings, what: str) -> Iterator[None]:
         except BlockingIOError as busy:
             holder = os.read(descriptor, 4096).decode(errors="replace").strip()
             raise RunLocked(
-                f"platform {settings.platform}: another run holds it", why=holder or "no holder written", next="invoke provision.status"
+                f"platform {settings.platform}: another run holds it",
+                why=holder or "no holder written",
+                next="invoke provision.status",
             ) from busy
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{what}, process {os.getpid()} on {socket.gethostname()}, since {utc_now()}".encode(), 0)

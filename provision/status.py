@@ -55,7 +55,8 @@ class Status:
     def as_json(self) -> dict[str, object]:
         """The JSON of `provision.status --json`; its keys stay stable."""
         return {
-            "env": self.env, "platform": self.platform,
+            "env": self.env,
+            "platform": self.platform,
             "sites": [{"name": s.name, "lease_hours_left": s.lease_hours_left, "nodes": s.nodes} for s in self.sites],
             "steps": [{"name": s.name, "site": s.site, "result": s.result, "utc": s.utc} for s in self.steps],
             "endpoints": [{"name": e.name, "site": e.site, "url": e.url} for e in self.endpoints],
@@ -68,8 +69,12 @@ def read(settings: Settings, sites: Mapping[str, Site], *, asked: bool) -> Statu
     steps = [row for site in sites.values() for row in _steps(site)]
     greens = [row.last_green for row in steps if row.last_green]
     return Status(
-        settings.env, settings.platform, [_site(site, asked) for site in sites.values()], steps,
-        [row for site in sites.values() for row in _endpoints(site, asked)], min(greens) if greens else "",
+        settings.env,
+        settings.platform,
+        [_site(site, asked) for site in sites.values()],
+        steps,
+        [row for site in sites.values() for row in _endpoints(site, asked)],
+        min(greens) if greens else "",
     )
 
 
@@ -79,7 +84,9 @@ def table(status: Status) -> str:
     for site in status.sites:
         hours = "no lease" if site.lease_hours_left is None else f"{site.lease_hours_left:.1f} lease hours left"
         rows.append(f"  {site.name:<9} {hours}, {site.nodes} nodes{'  ' + site.why if site.why else ''}")
-    rows += [f"  {s.name:<9} {s.site:<9} {s.result:<12} {s.utc}  last green {s.last_green or 'never'}" for s in status.steps]
+    rows += [
+        f"  {s.name:<9} {s.site:<9} {s.result:<12} {s.utc}  last green {s.last_green or 'never'}" for s in status.steps
+    ]
     rows += [f"  {e.name:<22} {e.site:<9} {e.url}" for e in status.endpoints]
     return "\n".join(rows)
 
@@ -110,6 +117,11 @@ def _endpoints(site: Site, asked: bool) -> list[Endpoint]:
         rows.append(Endpoint(f"ssh {site.own.entry.name}", site.name, f"ssh://{site.own.user}@{address}:22"))
     for forward in site.settings.link.forwards:
         if forward.listens == site.name:
-            rows.append(Endpoint(forward.service, site.name,
-                                 f"{forward.service}.tandem-link.svc:{forward.target_port} -> {forward.target}"))
+            rows.append(
+                Endpoint(
+                    forward.service,
+                    site.name,
+                    f"{forward.service}.tandem-link.svc:{forward.target_port} -> {forward.target}",
+                )
+            )
     return rows

@@ -39,9 +39,27 @@ def run_checks(settings: Settings, run: Run, checks: Sequence[str], *, site: str
     where = ["--site", site] if site else []
     started = time.monotonic()
     ended = shell.run(
-        [sys.executable, "-m", "pytest", "-c", ROOT / "verify" / "pytest.ini", "--rootdir", ROOT, "--env", settings.env,
-         *where, "--run-dir", run.folder, f"--junitxml={report}", *files],
-        deadline_s=DEADLINE_S, ok=range(256), log=log, cwd=ROOT, heartbeat=f"checks of {label}",
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            ROOT / "verify" / "pytest.ini",
+            "--rootdir",
+            ROOT,
+            "--env",
+            settings.env,
+            *where,
+            "--run-dir",
+            run.folder,
+            f"--junitxml={report}",
+            *files,
+        ],
+        deadline_s=DEADLINE_S,
+        ok=range(256),
+        log=log,
+        cwd=ROOT,
+        heartbeat=f"checks of {label}",
     )
     results = read_junit(report)
     passed = [check for check in results if check.outcome == "passed"]
@@ -51,8 +69,11 @@ def run_checks(settings: Settings, run: Run, checks: Sequence[str], *, site: str
         run.event("check", name=check.name, outcome=check.outcome, seconds=check.seconds, step=name, site=site)
     if ended.code or red or not passed:
         raise CheckFailed(
-            f"checks of {label}: {len(red)} red, {len(passed)} green" if results else f"checks of {label}: nothing was checked",
-            why="\n".join(f"{check.name}: {check.why}" for check in red) or _tail(log), log=str(log),
+            f"checks of {label}: {len(red)} red, {len(passed)} green"
+            if results
+            else f"checks of {label}: nothing was checked",
+            why="\n".join(f"{check.name}: {check.why}" for check in red) or _tail(log),
+            log=str(log),
             next=f"nox -s verify -- --env {settings.env}" + (f" --site {site}" if site else ""),
         )
     say.line(name, "green", f"{site or 'all sites'}: {len(passed)} checks in {seconds:.0f}s")
@@ -82,7 +103,9 @@ def _check(case: ElementTree.Element) -> Check:
     for outcome, tag in (("failed", "failure"), ("error", "error"), ("skipped", "skipped")):
         found = case.find(tag)
         if found is not None:
-            return Check(name, outcome, seconds, (found.get("message") or "").splitlines()[0] if found.get("message") else "")
+            return Check(
+                name, outcome, seconds, (found.get("message") or "").splitlines()[0] if found.get("message") else ""
+            )
     return Check(name, "passed", seconds)
 
 

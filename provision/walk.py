@@ -12,7 +12,7 @@ from threading import Condition
 
 from provision import say, verification
 from provision.engine import Result, attempt, record
-from provision.errors import CheckFailed, PlatformError, PreconditionMissing
+from provision.errors import PlatformError, PreconditionMissing
 from provision.site import Site
 from provision.step import AnyStep
 
@@ -47,8 +47,13 @@ class Progress:
 
 
 def walk(
-    steps: Sequence[AnyStep], sites: Mapping[str, Site], *, check: bool, always_check: bool = False,
-    stand: Mapping[str, set[str]] | None = None, attempt: Attempt = attempt,
+    steps: Sequence[AnyStep],
+    sites: Mapping[str, Site],
+    *,
+    check: bool,
+    always_check: bool = False,
+    stand: Mapping[str, set[str]] | None = None,
+    attempt: Attempt = attempt,
 ) -> list[Result]:
     """Walk the steps at all sites given. check: run each changed step's checks after it.
 
@@ -57,14 +62,21 @@ def walk(
     names = list(sites)
     progress = Progress({name: set((stand or {}).get(name, ())) for name in names})
     with ThreadPoolExecutor(max_workers=len(names)) as pool:
-        futures = [pool.submit(_walk_site, steps, sites[name], names, progress, check, always_check, attempt) for name in names]
+        futures = [
+            pool.submit(_walk_site, steps, sites[name], names, progress, check, always_check, attempt) for name in names
+        ]
         results = [result for future in futures for result in future.result()]
     order = {step.NAME: index for index, step in enumerate(steps)}
     return sorted(results, key=lambda result: (order[result.step], names.index(result.site)))
 
 
 def _walk_site(
-    steps: Sequence[AnyStep], site: Site, names: Sequence[str], progress: Progress, check: bool, always_check: bool,
+    steps: Sequence[AnyStep],
+    site: Site,
+    names: Sequence[str],
+    progress: Progress,
+    check: bool,
+    always_check: bool,
     attempt: Attempt,
 ) -> list[Result]:
     results: list[Result] = []
@@ -100,7 +112,8 @@ def _peer_is_there(step: AnyStep, site: Site, names: Sequence[str], progress: Pr
 def _waits_for_peer(step: AnyStep, site: Site) -> Result:
     peer = site.settings.peer_of(site.name)
     error = PreconditionMissing(
-        f"{step.NAME} at {site.name}: waits for {peer}", why=f"{peer} has not got as far as {', '.join(step.NEEDS)}",
+        f"{step.NAME} at {site.name}: waits for {peer}",
+        why=f"{peer} has not got as far as {', '.join(step.NEEDS)}",
         next="invoke provision.all",
     )
     say.line(step.NAME, "waits", f"{site.name}: for {peer}")
@@ -112,7 +125,7 @@ def _checked(step: AnyStep, site: Site, result: Result) -> Result:
         green = verification.run_checks(site.settings, site.run, step.CHECKS, site=site.name, name=step.NAME)
     except PlatformError as error:
         say.failure(error)
-        result = replace(result, outcome="failed", error=error if isinstance(error, CheckFailed) else error)
+        result = replace(result, outcome="failed", error=error)
     else:
         result = replace(result, last_green=green)
     record(site, result)

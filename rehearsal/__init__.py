@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def up(settings: Settings) -> None:
-    """Everything the steps need to find clouds: network, artifacts, registry, OpenStack. Idempotent; minutes when cold."""
+    """Everything the steps need: network, artifacts, registry, OpenStack. Idempotent; minutes when cold."""
     from rehearsal import lifecycle
 
     lifecycle.up(settings)

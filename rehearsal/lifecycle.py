@@ -73,8 +73,12 @@ def destroy(settings: Settings) -> list[str]:
 def leftovers(settings: Settings) -> list[str]:
     """What of the rehearsal is on this machine, in words."""
     places = _places(settings)
-    found = [*trees.leftovers(places), *hosts.leftovers(settings.platform),
-             *servers.leftovers(settings.platform, places.state), *network.leftovers(settings.platform)]
+    found = [
+        *trees.leftovers(places),
+        *hosts.leftovers(settings.platform),
+        *servers.leftovers(settings.platform, places.state),
+        *network.leftovers(settings.platform),
+    ]
     return found + ([str(places.state)] if places.state.exists() else [])
 
 
@@ -84,7 +88,9 @@ def preflight(cache: Path) -> None:
     if os.geteuid() != 0:
         raise PreconditionMissing("the rehearsal needs root", why=can, next="sudo ./tandem invoke provision.all")
     if shell.find("apt-get") is None:
-        raise ToolMissing("the rehearsal needs a Debian or Ubuntu machine (apt-get)", why=can, next="./tandem invoke doctor")
+        raise ToolMissing(
+            "the rehearsal needs a Debian or Ubuntu machine (apt-get)", why=can, next="./tandem invoke doctor"
+        )
     cache.mkdir(parents=True, exist_ok=True)
     free_gib = shutil.disk_usage(cache).free / 2**30
     if free_gib < FREE_GIB:
@@ -94,7 +100,9 @@ def preflight(cache: Path) -> None:
 
 
 def _install(packages: list[str]) -> None:
-    installed = shell.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages], deadline_s=30, ok=(0, 1))
+    installed = shell.run(
+        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages], deadline_s=30, ok=(0, 1)
+    )
     present = {row.split()[0] for row in installed.stdout.splitlines() if row.endswith(" installed")}
     missing = [name for name in packages if name not in present]
     if not missing:
@@ -102,8 +110,12 @@ def _install(packages: list[str]) -> None:
     say.line("rehearsal", "apply", f"Debian packages: {' '.join(missing)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     shell.run(["apt-get", "update", "-qq"], deadline_s=300, env=quiet, heartbeat="apt-get update")
-    shell.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], deadline_s=900, env=quiet,
-              heartbeat="apt-get install")
+    shell.run(
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+        deadline_s=900,
+        env=quiet,
+        heartbeat="apt-get install",
+    )
 
 
 def _timed(what: str, call: Callable[[], object]) -> None:
@@ -113,4 +125,6 @@ def _timed(what: str, call: Callable[[], object]) -> None:
 
 
 def _places(settings: Settings) -> trees.Places:
-    return trees.Places(platform=settings.platform, state=STATE / settings.platform, cache=cache_dir(), config=settings.config_dir)
+    return trees.Places(
+        platform=settings.platform, state=STATE / settings.platform, cache=cache_dir(), config=settings.config_dir
+    )

@@ -7,7 +7,7 @@ Every answer says which model, version and precision gave it, and whether the st
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -23,6 +23,9 @@ from serving.service import Answer, Service
 JSON = "application/json"
 PATHS = ("/embed", "/livez", "/readyz", "/metrics")
 OnStart = Callable[[], None]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class EmbedRequest(BaseModel):
@@ -68,7 +71,7 @@ def create_app(service: Service, on_start: OnStart = lambda: None) -> FastAPI:
     app.add_api_route("/livez", routes.livez, methods=["GET"])
     app.add_api_route("/readyz", routes.readyz, methods=["GET"])
     app.add_api_route("/metrics", routes.metrics, methods=["GET"])
-    app.middleware("http")(routes.account)
+    app.add_middleware(_Account, service=service)
     return app
 
 
@@ -94,7 +97,7 @@ class _Routes:
             return _json(503, {"detail": str(error)})
         if answer is None:
             return _json(503, {"detail": self._service.reason})
-        return self._answer(answer)
+        return _answer(answer)
 
     async def livez(self) -> Response:
         """The event loop turns."""
@@ -102,7 +105,8 @@ class _Routes:
 
     async def readyz(self) -> Response:
         """Whether the model is loaded, warmed, proven and on its provider, and why not."""
-        service, model = self._service, self._service.model
+        service, proven = self._service, self._service.proven
+        model = proven.model if proven else None
         about = model.manifest if model else None
         return _json(200 if service.is_ready else 503, {
             "ready": service.is_ready, "stage": service.config.stage, "phase": service.phase.value,
@@ -110,31 +114,13 @@ class _Routes:
             "model": about.name if about else None, "version": about.version if about else None,
             "precision": about.precision if about else None,
             "provider": model.provider if model else None, "required_provider": service.config.required_provider,
-            "degraded": model.degraded if model else None, "golden_cosine_min": service.golden_cosine_min,
+            "degraded": model.degraded if model else None,
+            "golden_cosine_min": proven.golden_cosine_min if proven else None,
         })
 
     async def metrics(self) -> Response:
         """Prometheus' exposition."""
         return Response(self._service.metrics.text(), media_type=CONTENT_TYPE)
-
-    async def account(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Count and time every answer, and put the headers on it."""
-        began = time.perf_counter()
-        response = await call_next(request)
-        path = request.url.path if request.url.path in PATHS else "other"
-        self._service.metrics.answered(path, response.status_code, time.perf_counter() - began)
-        response.headers.update(self._headers())
-        return response
-
-    def _headers(self) -> dict[str, str]:
-        model = self._service.model
-        headers = {"X-Stage": self._service.config.stage}
-        if model is None:
-            return headers
-        about = model.manifest
-        headers |= {"X-Model-Name": about.name, "X-Model-Version": about.version, "X-Model-Precision": about.precision,
-                    "X-Provider": model.provider}
-        return headers | ({"X-Degraded": "true"} if model.degraded else {})
 
     def _limit(self, texts: list[str]) -> None:
         config = self._service.config
@@ -144,12 +130,42 @@ class _Routes:
         if longest > config.max_chars:
             raise TooLarge(f"a text of {longest} characters, at most {config.max_chars}")
 
-    def _answer(self, answer: Answer) -> Response:
-        model = self._service.model
-        assert model is not None                 # noqa: S101 - it gave the answer
-        about = model.manifest
-        return _json(200, {"embeddings": answer.vectors, "model": about.name, "version": about.version,
-                           "precision": about.precision, "tokens": answer.tokens, "truncated": answer.truncated})
+
+class _Account:
+    """Around everything: count and time every answer, and say on it what gave it."""
+
+    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One ASGI call."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, path = time.perf_counter(), scope["path"] if scope["path"] in PATHS else "other"
+
+        async def account(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._headers()]
+                self._service.metrics.answered(path, message["status"], time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, account)
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        headers: dict[str, str] = {"x-stage": self._service.config.stage}
+        if self._service.proven is not None:
+            model = self._service.proven.model
+            headers |= {"x-model-name": model.manifest.name, "x-model-version": model.manifest.version,
+                        "x-model-precision": model.manifest.precision, "x-provider": model.provider}
+            headers |= {"x-degraded": "true"} if model.degraded else {}
+        return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _answer(answer: Answer) -> Response:
+    about = answer.model.manifest
+    return _json(200, {"embeddings": answer.vectors, "model": about.name, "version": about.version,
+                       "precision": about.precision, "tokens": answer.tokens, "truncated": answer.truncated})
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -18,7 +18,7 @@ class Config(BaseModel):
 
     stage: Literal["testing", "staging", "canary", "production"] = "testing"
     model_dir: Path = Path("/models/embedder")
-    host: str = "0.0.0.0"                        # noqa: S104 - a pod has one address; the cluster decides who reaches it
+    host: str = "0.0.0.0"                        # a pod has one address; the cluster decides who reaches it
     port: int = Field(8000, ge=1, le=65535)
     threads: int = Field(1, ge=1, le=256)        # intra-op threads of the session
     workers: int = Field(1, ge=1, le=64)         # batches run side by side on that session

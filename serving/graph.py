@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ class _Graph:
     tensors: list[onnx.TensorProto] = field(default_factory=list)
     data: bytearray = field(default_factory=bytearray)
 
-    def node(self, kind: str, inputs: list[str], out: str, **attributes: object) -> str:
+    def node(self, kind: str, inputs: list[str], out: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [out], name=out, **attributes))
         return out
 

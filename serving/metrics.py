@@ -42,7 +42,7 @@ class Metrics:
         self._truncated.labels(self._stage).inc(truncated)
 
     def batch(self, real: int, padded: int, waiting: int) -> None:
-        """One batch ran (called from worker threads)."""
+        """One batch ran."""
         self._batches.labels(self._stage).inc()
         self._batch_tokens.labels(self._stage, "real").inc(real)
         self._batch_tokens.labels(self._stage, "padded").inc(padded)

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from serving import golden, manifest
 from serving.config import Config
-from serving.errors import ModelInvalid, ProviderMissing
+from serving.errors import ProviderMissing
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -58,7 +58,7 @@ class Model:
 
 
 def load(config: Config) -> Model:
-    """Check the files, make the session. Raises ModelInvalid or ProviderMissing."""
+    """Check the files, make the session. Raises ModelInvalid, ProviderMissing, or the runtime's own errors."""
     about = manifest.load(config.model_dir)
     recorded = golden.load(config.model_dir)
     session = _session(config)
@@ -79,11 +79,7 @@ def _session(config: Config) -> Any:
     options.log_severity_level = 3
     # A spinning worker takes the core that the client or another stage needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(
-            str(config.model_dir / manifest.GRAPH), options, providers=_providers(config))
-    except Exception as error:                   # noqa: BLE001 - the runtime raises classes of its own per cause
-        raise ModelInvalid(f"{config.model_dir / manifest.GRAPH} does not load: {str(error)[:300]}") from error
+    return onnxruntime.InferenceSession(str(config.model_dir / manifest.GRAPH), options, providers=_providers(config))
 
 
 def _providers(config: Config) -> list[Any]:

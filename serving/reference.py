@@ -16,11 +16,11 @@ from serving.weights import Bert
 
 Wide = npt.NDArray[np.float64]
 
-_erf = np.frompyfunc(math.erf, 1, 1)
+_erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def embed(bert: Bert, ids: Sequence[int]) -> Wide:
-    """The unit vector of one tokenized text (special tokens included); raises ValueError when it is empty or too long."""
+    """The unit vector of one tokenized text (special tokens included). ValueError for none or too many tokens."""
     if not 0 < len(ids) <= bert.positions:
         raise ValueError(f"expected 1 to {bert.positions} tokens, got {len(ids)}")
     state = _embeddings(bert, ids)
@@ -69,5 +69,5 @@ def _norm(bert: Bert, name: str, state: Wide) -> Wide:
 
 
 def _gelu(x: Wide) -> Wide:
-    out: Wide = 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)).astype(np.float64))
+    out: Wide = 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
     return out

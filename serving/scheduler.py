@@ -1,15 +1,17 @@
 """Token-budget batches: the oldest text first, filled up with the nearest lengths, padded only within the batch.
 
 A batch holds at most `budget` padded tokens (a longer text goes alone). Only the oldest WINDOW texts are looked at, so
-that a text is passed over a bounded number of times. Worker threads take batches; answers return on the event loop.
+that a text is passed over a bounded number of times. The queue lives on the event loop and needs no lock; batches run
+in worker threads, one more than there are workers being ready, so that no worker waits for the loop to turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +21,17 @@ from serving.errors import Closed, QueueFull
 WINDOW = 128
 
 Ids = Sequence[int]
-Vectors = npt.NDArray[np.float32]
-Run = Callable[[Sequence[Ids]], Vectors]
+Vector = npt.NDArray[np.float32]
+Run = Callable[[Sequence[Ids]], npt.NDArray[np.float32]]
 Seen = Callable[[int, int, int], None]           # real tokens, padded tokens, tokens still waiting
 
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """The texts of one call: a slot a text, and the future of them all. Touched on the event loop only."""
+    """The texts of one call: a slot a text, and the future of them all."""
 
-    done: asyncio.Future[list[npt.NDArray[np.float32]]]
-    vectors: list[npt.NDArray[np.float32]]
+    done: asyncio.Future[list[Vector]]
+    vectors: list[Vector]
     missing: int
 
 
@@ -54,81 +56,70 @@ def pick(lengths: Sequence[int], budget: int) -> list[int]:
     return chosen
 
 
-@dataclass(eq=False)
 class Scheduler:
-    """The queue and its worker threads. `submit` belongs to the event loop, the rest to the workers."""
+    """The queue of one model. Everything but `run` happens on the event loop."""
 
-    run: Run
-    budget: int
-    limit: int                                   # queued tokens above which a new request is refused
-    seen: Seen = lambda real, padded, waiting: None
-    _items: list[Item] = field(default_factory=list)
-    _tokens: int = 0
-    _closed: bool = False
-    _wake: threading.Condition = field(default_factory=threading.Condition)
-    _threads: list[threading.Thread] = field(default_factory=list)
+    def __init__(self, run: Run, *, budget: int, limit: int, workers: int, seen: Seen) -> None:
+        """`limit`: queued tokens above which a new request is refused."""
+        self._run, self._budget, self._limit, self._seen = run, budget, limit, seen
+        self._items: list[Item] = []
+        self._tokens = 0
+        self._running = 0
+        self._at_once = workers + 1
+        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(workers, "embed")
 
-    def start(self, workers: int) -> None:
-        """Start the worker threads."""
-        for number in range(workers):
-            thread = threading.Thread(target=self._work, name=f"embed-{number}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    async def submit(self, texts: Sequence[Ids]) -> list[npt.NDArray[np.float32]]:
+    async def submit(self, texts: Sequence[Ids]) -> list[Vector]:
         """Vectors in the order of the texts. Raises QueueFull, Closed, or what the model raised."""
-        loop = asyncio.get_running_loop()
-        request = Request(loop.create_future(), [np.empty(0, np.float32)] * len(texts), len(texts))
-        self.put([Item(ids, request, slot) for slot, ids in enumerate(texts)])
+        tokens = sum(map(len, texts))
+        if self._pool is None:
+            raise Closed("the service is stopping")
+        # A request larger than the bound is still served when nothing waits; else it could never be.
+        if self._tokens and self._tokens + tokens > self._limit:
+            raise QueueFull(f"{self._tokens} tokens wait already, the bound is {self._limit}")
+        slots = [np.empty(0, np.float32)] * len(texts)
+        request = Request(asyncio.get_running_loop().create_future(), slots, len(texts))
+        self._items += [Item(ids, request, slot) for slot, ids in enumerate(texts)]
+        self._tokens += tokens
+        self._pump()
         return await request.done
 
-    def put(self, items: Sequence[Item]) -> None:
-        """Queue all of them or none. A request that alone exceeds the limit is taken when nothing waits."""
-        tokens = sum(len(item.ids) for item in items)
-        with self._wake:
-            if self._closed:
-                raise Closed("the service is stopping")
-            if self._tokens and self._tokens + tokens > self.limit:
-                raise QueueFull(f"{self._tokens} tokens wait already, the bound is {self.limit}")
-            self._items.extend(items)
-            self._tokens += tokens
-            self._wake.notify(len(items))
+    def close(self) -> None:
+        """Take no more work. Whoever still waits is told Closed."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+        left, self._items = self._items, []
+        deliver(left, Closed("the service is stopping"))
 
-    def take(self) -> list[Item]:
-        """The next batch; waits for one. Empty once closed and everything queued is taken."""
-        with self._wake:
-            self._wake.wait_for(lambda: self._items or self._closed)
-            if not self._items:
-                return []
-            chosen = pick([len(item.ids) for item in self._items[:WINDOW]], self.budget)
-            batch = [self._items[index] for index in chosen]
-            for index in sorted(chosen, reverse=True):
-                del self._items[index]
-            self._tokens -= sum(len(item.ids) for item in batch)
-            return batch
+    def _pump(self) -> None:
+        """Hand out batches while a worker is, or is about to be, free."""
+        while self._items and self._pool is not None and self._running < self._at_once:
+            batch = self._take()
+            self._running += 1
+            work = asyncio.get_running_loop().run_in_executor(self._pool, self._run, [item.ids for item in batch])
+            work.add_done_callback(partial(self._landed, batch))
 
-    def close(self, join_s: float) -> None:
-        """Take no more work, finish what is queued, wait at most `join_s` for each worker."""
-        with self._wake:
-            self._closed = True
-            self._wake.notify_all()
-        for thread in self._threads:
-            thread.join(join_s)
+    def _take(self) -> list[Item]:
+        chosen = pick([len(item.ids) for item in self._items[:WINDOW]], self._budget)
+        batch = [self._items[index] for index in chosen]
+        for index in sorted(chosen, reverse=True):
+            del self._items[index]
+        self._tokens -= sum(len(item.ids) for item in batch)
+        return batch
 
-    def _work(self) -> None:
-        while batch := self.take():
-            texts = [item.ids for item in batch]
-            try:
-                outcome: Vectors | BaseException = self.run(texts)
-            except Exception as error:           # noqa: BLE001 - every failure belongs to the requests, not to the worker
-                outcome = error
-            self.seen(sum(map(len, texts)), len(texts) * max(map(len, texts)), self._tokens)
-            loop = batch[0].request.done.get_loop()
-            loop.call_soon_threadsafe(deliver, batch, outcome)
+    def _landed(self, batch: Sequence[Item], work: asyncio.Future[npt.NDArray[np.float32]]) -> None:
+        self._running -= 1
+        self._pump()
+        if work.cancelled():
+            deliver(batch, Closed("the service is stopping"))
+            return
+        deliver(batch, work.exception() or work.result())
+        lengths = [len(item.ids) for item in batch]
+        self._seen(sum(lengths), len(lengths) * max(lengths), self._tokens)
 
 
-def deliver(batch: Sequence[Item], outcome: Vectors | BaseException) -> None:
-    """Hand the rows of one batch to their requests (on the event loop). A request that is over is left alone."""
+def deliver(batch: Sequence[Item], outcome: npt.NDArray[np.float32] | BaseException) -> None:
+    """Hand the rows of one batch to their requests. A request that is over (its client left) is left alone."""
     for row, item in enumerate(batch):
         request = item.request
         if request.done.done():

@@ -56,7 +56,9 @@ def tools_dir(cache: Path) -> Path:
 
 def lock_key(lock: Lock) -> str:
     """Names the served folder: two checkouts with different pins do not disturb each other."""
-    return digest_of([[served.model_dump(), [lock.command_key(name) for name in served.commands]] for served in lock.file])
+    return digest_of(
+        [[served.model_dump(), [lock.command_key(name) for name in served.commands]] for served in lock.file]
+    )
 
 
 def _place(lock: Lock, store: Store, served: Served, target: Path) -> None:

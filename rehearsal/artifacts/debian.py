@@ -13,7 +13,6 @@ from pathlib import Path
 
 from provision import shell
 from provision.errors import PreconditionMissing
-
 from rehearsal.artifacts.layers import Entry, merge_usr, select, walk
 from rehearsal.artifacts.lock import Layer
 
@@ -40,16 +39,29 @@ def entries(layer: Layer, tree: Path, log: Path) -> Iterator[Entry]:
 def unpack(layer: Layer, tree: Path, log: Path) -> None:
     """Fetch and unpack the packages with what they depend on."""
     shell.run(
-        ["mmdebstrap", "--mode=root", "--variant=extract", "--format=directory", f"--include={','.join(layer.packages)}",
-         "--aptopt=Apt::Install-Recommends false", layer.suite, tree, *sources(layer.suite)],
-        deadline_s=UNPACK_S, log=log, env={"SOURCE_DATE_EPOCH": "0"}, heartbeat=f"unpacking Debian packages for {layer.name}",
+        [
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=extract",
+            "--format=directory",
+            f"--include={','.join(layer.packages)}",
+            "--aptopt=Apt::Install-Recommends false",
+            layer.suite,
+            tree,
+            *sources(layer.suite),
+        ],
+        deadline_s=UNPACK_S,
+        log=log,
+        env={"SOURCE_DATE_EPOCH": "0"},
+        heartbeat=f"unpacking Debian packages for {layer.name}",
     )
 
 
 def sources(suite: str) -> list[str]:
     """`deb` lines for a suite, from the mirrors this machine already uses."""
     found = shell.run(
-        ["apt-get", "indextargets", "--format", "$(LABEL)|$(REPO_URI)", "Created-By: Packages", "Origin: Debian"], deadline_s=30
+        ["apt-get", "indextargets", "--format", "$(LABEL)|$(REPO_URI)", "Created-By: Packages", "Origin: Debian"],
+        deadline_s=30,
     )
     return deb_lines(suite, found.stdout)
 
@@ -59,8 +71,11 @@ def deb_lines(suite: str, targets: str) -> list[str]:
     by_label = dict(line.split("|", 1) for line in targets.splitlines() if "|" in line)
     archive = by_label.get("Debian")
     if archive is None:
-        raise PreconditionMissing("apt: no Debian archive configured", why="images are made of Debian packages",
-                                  next="add Debian's archive to /etc/apt/sources.list.d, apt-get update, then run again")
+        raise PreconditionMissing(
+            "apt: no Debian archive configured",
+            why="images are made of Debian packages",
+            next="add Debian's archive to /etc/apt/sources.list.d, apt-get update, then run again",
+        )
     lines = [f"deb {archive} {suite} main", f"deb {archive} {suite}-updates main"]
     if security := by_label.get("Debian-Security"):
         lines.append(f"deb {security} {suite}-security main")
@@ -73,9 +88,25 @@ def compile_python(root: Path, folder: Path, log: Path) -> None:
     Our interpreter and the image's are both Python 3.11, which share one byte-code format.
     """
     shell.run(
-        [sys.executable, "-m", "compileall", "-q", "-j", "0", "-s", str(root), "-p", "/",
-         "--invalidation-mode", "unchecked-hash", folder],
-        deadline_s=300, ok=(0, 1), log=log, heartbeat="compiling Python",  # 1: a file for another Python version, by design
+        [
+            sys.executable,
+            "-m",
+            "compileall",
+            "-q",
+            "-j",
+            "0",
+            "-s",
+            str(root),
+            "-p",
+            "/",
+            "--invalidation-mode",
+            "unchecked-hash",
+            folder,
+        ],
+        deadline_s=300,
+        ok=(0, 1),
+        log=log,
+        heartbeat="compiling Python",  # 1: a file for another Python version, by design
     )
 
 

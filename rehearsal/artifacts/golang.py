@@ -17,7 +17,6 @@ from pathlib import Path
 
 from provision import say, shell
 from provision.errors import PlatformError, PreconditionMissing, ToolMissing
-
 from rehearsal.artifacts.lock import Command, Lock, Module
 from rehearsal.artifacts.store import Row, Store
 
@@ -43,7 +42,9 @@ def build(lock: Lock, store: Store, names: Iterable[str], log_dir: Path) -> list
         peak = max(peak, _measure_gb(store.root))
         _drop(store.root / "go" / f"build-{batch}")
     _drop(store.root / "go")
-    say.line("artifacts", "built", f"{len(rows)} binaries, {sum(row.seconds for row in rows):.0f} s, disk peak {peak:.1f} GB")
+    say.line(
+        "artifacts", "built", f"{len(rows)} binaries, {sum(row.seconds for row in rows):.0f} s, disk peak {peak:.1f} GB"
+    )
     return rows
 
 
@@ -54,7 +55,9 @@ def batches(lock: Lock, wanted: set[str]) -> Iterator[tuple[str, list[Module]]]:
         yield batch, list(modules)
 
 
-def _build_module(lock: Lock, store: Store, module: Module, wanted: set[str], env: dict[str, str], log_dir: Path) -> list[Row]:
+def _build_module(
+    lock: Lock, store: Store, module: Module, wanted: set[str], env: dict[str, str], log_dir: Path
+) -> list[Row]:
     folder = store.scratch(f"go-{module.name}")
     log = log_dir / f"build-{module.name}.log"
     say.line("artifacts", "build", f"{module.path} {module.version}: modules")
@@ -65,7 +68,11 @@ def _build_module(lock: Lock, store: Store, module: Module, wanted: set[str], en
             continue
         made = folder / command.name
         result = shell.run(
-            _go_build(module, command, made), deadline_s=BUILD_S, env=_flags(module, env), cwd=folder, log=log,
+            _go_build(module, command, made),
+            deadline_s=BUILD_S,
+            env=_flags(module, env),
+            cwd=folder,
+            log=log,
             heartbeat=f"building {command.name} {module.version}",
         )
         rows.append(store.add_binary(lock, command.name, made, "built", result.seconds))
@@ -76,14 +83,22 @@ def _build_module(lock: Lock, store: Store, module: Module, wanted: set[str], en
 def _download(module: Module, folder: Path, env: dict[str, str]) -> list[tuple[str, str, str, str]]:
     """Fetch the module, compare its hash with the lock, and return its replaces (path, version, new path, new version)."""
     fetched = shell.run(
-        ["go", "mod", "download", "-json", f"{module.path}@{module.version}"], deadline_s=MODULES_S, env=env, cwd=folder,
+        ["go", "mod", "download", "-json", f"{module.path}@{module.version}"],
+        deadline_s=MODULES_S,
+        env=env,
+        cwd=folder,
         heartbeat=f"fetching {module.path}",
     )
     info = json.loads(fetched.stdout)
     if info["Sum"] != module.sum:
-        raise PlatformError(f"{module.path}@{module.version}: not the pinned module", why=f"{info['Sum']}, the lock says {module.sum}",
-                            next="check GOPROXY and the lock, then run again")
-    parsed = json.loads(shell.run(["go", "mod", "edit", "-json", info["GoMod"]], deadline_s=60, env=env, cwd=folder).stdout)
+        raise PlatformError(
+            f"{module.path}@{module.version}: not the pinned module",
+            why=f"{info['Sum']}, the lock says {module.sum}",
+            next="check GOPROXY and the lock, then run again",
+        )
+    parsed = json.loads(
+        shell.run(["go", "mod", "edit", "-json", info["GoMod"]], deadline_s=60, env=env, cwd=folder).stdout
+    )
     return [
         (entry["Old"]["Path"], entry["Old"].get("Version", ""), entry["New"]["Path"], entry["New"].get("Version", ""))
         for entry in parsed.get("Replace") or []
@@ -102,12 +117,35 @@ def main_module(go: str, module: Module, replaces: list[tuple[str, str, str, str
             lines.append(f"replace {path} {version} => {new_path} {new_version}".replace("  ", " "))
         elif module.staging:
             lines.append(f"replace {path} => {path} {module.staging}")
-    return "\n".join([f"module tandem.invalid/{module.name}", "", f"go {go}", "", f"require {module.path} {module.version}", "", *lines, ""])
+    return "\n".join(
+        [
+            f"module tandem.invalid/{module.name}",
+            "",
+            f"go {go}",
+            "",
+            f"require {module.path} {module.version}",
+            "",
+            *lines,
+            "",
+        ]
+    )
 
 
 def _go_build(module: Module, command: Command, made: Path) -> list[str]:
     flags = " ".join(("-s -w", *module.ldflags))
-    return ["nice", "go", "build", "-mod=mod", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(made), command.package]
+    return [
+        "nice",
+        "go",
+        "build",
+        "-mod=mod",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags",
+        flags,
+        "-o",
+        str(made),
+        command.package,
+    ]
 
 
 def _flags(module: Module, env: dict[str, str]) -> dict[str, str]:
@@ -123,7 +161,9 @@ def _caches(root: Path, batch: str) -> dict[str, str]:
 def _require_go(lock: Lock) -> None:
     hint = NEXT_GO.format(minimum=lock.go.minimum)
     if shell.find("go") is None:
-        raise ToolMissing("go: not on this machine", why="the vendors' files cannot be had, so binaries are built", next=hint)
+        raise ToolMissing(
+            "go: not on this machine", why="the vendors' files cannot be had, so binaries are built", next=hint
+        )
     found = shell.run(["go", "env", "GOVERSION"], deadline_s=30, env={"GOTOOLCHAIN": "local"}).stdout.strip()
     if numbers(found) < numbers(lock.go.minimum):
         raise ToolMissing(f"go: {found} is too old", why=f"the modules ask for {lock.go.minimum}", next=hint)
@@ -137,8 +177,11 @@ def numbers(version: str) -> tuple[int, ...]:
 def _require_disk(root: Path) -> None:
     free = shutil.disk_usage(root).free / 1e9
     if free < FREE_GB:
-        raise PreconditionMissing(f"disk: {free:.0f} GB free, {FREE_GB} GB needed to build", why=f"on the file system of {root}",
-                                  next="free some space or set TANDEM_CACHE to a larger disk, then the same command again")
+        raise PreconditionMissing(
+            f"disk: {free:.0f} GB free, {FREE_GB} GB needed to build",
+            why=f"on the file system of {root}",
+            next="free some space or set TANDEM_CACHE to a larger disk, then the same command again",
+        )
 
 
 def _measure_gb(root: Path) -> float:

@@ -5,21 +5,33 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from provision import say
 from provision.errors import PreconditionMissing
-
 from rehearsal.artifacts import debian, layers, python
 from rehearsal.artifacts.layers import Entry
 from rehearsal.artifacts.lock import FILES, Image, Lock
 from rehearsal.artifacts.oci import Blob, Storage
 from rehearsal.artifacts.store import Row, Store, write_atomic
 
+Entries = Callable[[Path], Iterable[Entry]]  # given a scratch folder
 FREE_GB = 5
 MADE = {"debian": "debian", "pip": "pip", "export": "pip", "tree": "checkout"}
+
+
+def resolve(lock: Lock, store: Store, root: Path, log_dir: Path) -> tuple[Row, ...]:
+    """All of them; what is there already costs a few stats. `root`: the checkout whose serving code goes in."""
+    maker = Maker(lock, store, storage(store), root, log_dir)
+    _require_disk(store.root)
+    return tuple(maker.image(image) for image in lock.image)
+
+
+def storage(store: Store) -> Storage:
+    """The registry's folder, shared by all platforms of this machine."""
+    return Storage(store.root / "registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +64,19 @@ class Maker:
         made = [self.named(name) for name in image.layers] + ([self.own(image)] if _has_own(image) else [])
         digest = self.storage.publish(image, [each.blob for each in made])
         fresh = [each for each in made if each.fresh]
-        kinds = sorted({MADE[self.lock.layers[name].kind] for name in image.layers} | ({"binary"} if image.binaries else set()))
-        row = Row("image", image.ref.rsplit(":", 1)[0], image.tag, "built" if fresh else "cache", "+".join(kinds),
-                  digest.removeprefix("sha256:"), round(sum(each.seconds for each in fresh), 1),
-                  round(sum(each.size for each in made) / 1e6, 1))
+        kinds = sorted(
+            {MADE[self.lock.layers[name].kind] for name in image.layers} | ({"binary"} if image.binaries else set())
+        )
+        row = Row(
+            "image",
+            image.ref.rsplit(":", 1)[0],
+            image.tag,
+            "built" if fresh else "cache",
+            "+".join(kinds),
+            digest.removeprefix("sha256:"),
+            round(sum(each.seconds for each in fresh), 1),
+            round(sum(each.size for each in made) / 1e6, 1),
+        )
         if fresh:
             say.line("artifacts", "image", f"{image.ref} {row.mb:.0f} MB {row.seconds:.0f} s")
         return row
@@ -92,7 +113,7 @@ class Maker:
 
         return self._made(image.path.replace("/", "-"), self.lock.own_layer_key(image), entries)
 
-    def _made(self, name: str, key: str, entries: "Entries") -> Made:
+    def _made(self, name: str, key: str, entries: Entries) -> Made:
         record = self.store.root / "layers" / f"{name}-{key}.json"
         if record.exists():
             made = Made(**json.loads(record.read_text()))
@@ -106,3 +127,17 @@ class Maker:
         write_atomic(record, json.dumps({name: value for name, value in asdict(made).items() if name != "fresh"}))
         shutil.rmtree(scratch)
         return Made(made.digest, made.size, made.seconds, fresh=True)
+
+
+def _has_own(image: Image) -> bool:
+    return bool(image.binaries or image.files or image.folders)
+
+
+def _require_disk(root: Path) -> None:
+    free = shutil.disk_usage(root).free / 1e9
+    if free < FREE_GB:
+        raise PreconditionMissing(
+            f"disk: {free:.1f} GB free, {FREE_GB} GB needed for images",
+            why=f"on the file system of {root}",
+            next="free some space or set TANDEM_CACHE to a larger disk, then the same command again",
+        )

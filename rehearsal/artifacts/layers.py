@@ -19,9 +19,26 @@ from typing import IO
 
 MERGED = ("bin", "lib", "lib64", "sbin")  # links into usr/ since Debian 12
 NOISE = (
-    "usr/share/doc/*", "usr/share/man/*", "usr/share/info/*", "usr/share/locale/*", "usr/share/lintian/*", "usr/share/bug/*",
-    "usr/share/bash-completion/*", "usr/lib/systemd/*", "usr/share/icons/*", "usr/share/pixmaps/*", "usr/share/applications/*",
-    "var/cache/*", "var/log/*", "var/lib/apt/*", "var/lib/dpkg/*", "etc/apt/*", "etc/init.d/*", "etc/cron*", "tmp/*", "dev/*",
+    "usr/share/doc/*",
+    "usr/share/man/*",
+    "usr/share/info/*",
+    "usr/share/locale/*",
+    "usr/share/lintian/*",
+    "usr/share/bug/*",
+    "usr/share/bash-completion/*",
+    "usr/lib/systemd/*",
+    "usr/share/icons/*",
+    "usr/share/pixmaps/*",
+    "usr/share/applications/*",
+    "var/cache/*",
+    "var/log/*",
+    "var/lib/apt/*",
+    "var/lib/dpkg/*",
+    "etc/apt/*",
+    "etc/init.d/*",
+    "etc/cron*",
+    "tmp/*",
+    "dev/*",
 )
 
 

@@ -149,7 +149,10 @@ class Lock(_Model):
         layer = self.layers[name]
         texts = [file_hash(root / layer.requirements)] if layer.requirements else []
         if layer.source:
-            texts += [f"{path}:{file_hash(root / layer.source / path)}" for path in sources(root / layer.source, layer.pattern)]
+            texts += [
+                f"{path}:{file_hash(root / layer.source / path)}"
+                for path in sources(root / layer.source, layer.pattern)
+            ]
         return digest_of([RECIPE, layer.model_dump(), texts])
 
     def own_layer_key(self, image: Image) -> str:
@@ -189,7 +192,9 @@ def parse(text: str, name: str = LOCK.name) -> Lock:
         raise SettingsError(f"{name}: not a lock", why=str(error), next=f"edit rehearsal/artifacts/{name}") from error
     missing = sorted(_referred(lock) - set(lock.commands) - set(lock.layers))
     if missing:
-        raise SettingsError(f"{name}: names nobody defines", why=", ".join(missing), next=f"edit rehearsal/artifacts/{name}")
+        raise SettingsError(
+            f"{name}: names nobody defines", why=", ".join(missing), next=f"edit rehearsal/artifacts/{name}"
+        )
     return lock
 
 

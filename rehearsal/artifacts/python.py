@@ -8,7 +8,6 @@ from pathlib import Path
 
 from provision import shell
 from provision.errors import ToolMissing
-
 from rehearsal.artifacts.debian import compile_python
 from rehearsal.artifacts.layers import Entry, walk
 from rehearsal.artifacts.lock import Layer, sources
@@ -21,9 +20,29 @@ PLATFORM = "x86_64-manylinux_2_36"  # the glibc of bookworm, which the images ha
 def packages(layer: Layer, root: Path, tree: Path, log: Path) -> Iterator[Entry]:
     """Install a lock into a folder. The lock is complete, so dependencies are not looked at."""
     shell.run(
-        [_uv(), "pip", "install", "-q", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--python-version", "3.11",
-         "--python-platform", PLATFORM, "--link-mode", "copy", "--target", tree / layer.into, "-r", root / layer.requirements],
-        deadline_s=INSTALL_S, log=log, heartbeat=f"installing {layer.requirements}",
+        [
+            _uv(),
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "--python-version",
+            "3.11",
+            "--python-platform",
+            PLATFORM,
+            "--link-mode",
+            "copy",
+            "--target",
+            tree / layer.into,
+            "-r",
+            root / layer.requirements,
+        ],
+        deadline_s=INSTALL_S,
+        log=log,
+        heartbeat=f"installing {layer.requirements}",
     )
     compile_python(tree, tree / layer.into, log)
     return (entry for entry in walk(tree) if not _is_noise(entry.path))
@@ -34,15 +53,31 @@ def export(layer: Layer, root: Path, tree: Path, scratch: Path, log: Path) -> It
     venv = scratch / "venv"
     shell.run([_uv(), "venv", "-q", "--python", sys.executable, venv], deadline_s=120, log=log)
     shell.run(
-        [_uv(), "pip", "install", "-q", "--no-deps", "--require-hashes", "--python", venv / "bin" / "python",
-         "-r", root / layer.requirements],
-        deadline_s=INSTALL_S, log=log, heartbeat=f"installing {layer.requirements}",
+        [
+            _uv(),
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--require-hashes",
+            "--python",
+            venv / "bin" / "python",
+            "-r",
+            root / layer.requirements,
+        ],
+        deadline_s=INSTALL_S,
+        log=log,
+        heartbeat=f"installing {layer.requirements}",
     )
     out = tree / layer.into
     out.mkdir(parents=True)
     shell.run(
-        [venv / "bin" / "python", "-m", layer.module, "--out", out], deadline_s=EXPORT_S, cwd=scratch, log=log,
-        env={"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}, heartbeat=f"running {layer.module}",
+        [venv / "bin" / "python", "-m", layer.module, "--out", out],
+        deadline_s=EXPORT_S,
+        cwd=scratch,
+        log=log,
+        env={"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
+        heartbeat=f"running {layer.module}",
     )
     return walk(tree)
 

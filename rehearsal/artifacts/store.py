@@ -19,7 +19,6 @@ from pathlib import Path
 
 from provision.errors import DeadlineExceeded, RunLocked
 from provision.wait import never, wait_until
-
 from rehearsal.artifacts.lock import Lock, file_hash
 
 LOCK_DEADLINE_S = 5400.0  # as long as a whole cold run of somebody else

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from provision import say, shell
 from provision.errors import CommandFailed, DeadlineExceeded, PlatformError
-
 from rehearsal.artifacts.lock import Command, Lock, file_hash
 from rehearsal.artifacts.store import Row, Store
 
@@ -34,7 +33,9 @@ def fetch(lock: Lock, store: Store, names: Iterable[str]) -> list[Row]:
         try:
             rows.append(_take(lock, store, command, downloads))
         except (CommandFailed, DeadlineExceeded) as failed:
-            say.warn(f"{command.url}: {failed.why.splitlines()[-1] if failed.why else failed.what}; building it instead")
+            say.warn(
+                f"{command.url}: {failed.why.splitlines()[-1] if failed.why else failed.what}; building it instead"
+            )
     return rows
 
 
@@ -52,7 +53,8 @@ def _take(lock: Lock, store: Store, command: Command, downloads: dict[str, Path]
         file = store.scratch(f"vendor-{len(downloads)}") / "file"
         result = shell.run(
             ["curl", "-fsSL", "--retry", "2", "--max-time", str(DOWNLOAD_S), "-o", file, command.url],
-            deadline_s=DOWNLOAD_S + 30, heartbeat=f"fetching {command.url}",
+            deadline_s=DOWNLOAD_S + 30,
+            heartbeat=f"fetching {command.url}",
         )
         check(file, command.sha256, command.url)
         downloads[command.url] = file
@@ -68,8 +70,11 @@ def check(file: Path, wanted: str, url: str) -> None:
     """A file that differs from what its vendor published is never used and never silently built around."""
     found = file_hash(file)
     if found != wanted:
-        raise PlatformError(f"{url}: not the published file", why=f"sha256 {found}, the lock says {wanted}",
-                            next="check the lock and the network path (a proxy that rewrites?), then run again")
+        raise PlatformError(
+            f"{url}: not the published file",
+            why=f"sha256 {found}, the lock says {wanted}",
+            next="check the lock and the network path (a proxy that rewrites?), then run again",
+        )
 
 
 def _copy_out(file: Path, member: str, target: Path) -> None:

@@ -1,0 +1,109 @@
+"""What one site is made of, as settings: frozen pydantic models that know no unknown key."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Model(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lease(Model):
+    """What a site reserves. `flavor` for `flavor:instance`, `node_type` for `physical:host`."""
+
+    kind: Literal["flavor:instance", "physical:host"]
+    amount: int = Field(ge=1)
+    hours: int = Field(ge=1)
+    flavor: str = ""
+    node_type: str = ""
+    min_hours_left: int = 6
+
+
+class Rule(Model):
+    """One ingress rule of the site's security group. `source`: a CIDR."""
+
+    protocol: Literal["tcp", "udp", "icmp", "any"]
+    source: IPv4Network
+    port_from: int = 0
+    port_to: int = 0
+
+
+class Network(Model):
+    """A site's host network. `shared` names a network that the site has; otherwise we make our own."""
+
+    cidr: IPv4Network
+    gateway: IPv4Address
+    public: str = "public"
+    shared: str = ""
+    security_groups: bool = True
+    rules: tuple[Rule, ...] = ()
+
+
+class Node(Model):
+    """One server. `groups` are Kubespray's; `pod_cidr` is its slice of the site's pods."""
+
+    name: str
+    role: str
+    number: int = Field(ge=1)
+    address: IPv4Address
+    pod_cidr: IPv4Network
+    groups: tuple[str, ...]
+    floating: bool = False
+    flavor: str
+
+
+class Volume(Model):
+    """The block volume of a site: attached to `node`, formatted once, mounted by label."""
+
+    gib: int = Field(ge=1)
+    node: str
+    label: str = "block"
+    mount: str = "/mnt/block"
+
+
+class Gpu(Model):
+    """The GPUs of a site's node. vram_gib: of each card. shares: slices each card is offered in."""
+
+    node: str
+    name: str
+    vram_gib: int
+    count: int = 1
+    shares: int = 6
+    simulated: bool = False
+
+
+class SiteSettings(Model):
+    """One cloud and what of ours lives there."""
+
+    cloud: str
+    region: str
+    image: str
+    user: str = "cc"
+    lease: Lease
+    network: Network
+    nodes: tuple[Node, ...]
+    volume: Volume | None = None
+    containers: tuple[str, ...] = ()
+    gpu: Gpu | None = None
+    pods_cidr: IPv4Network
+    services_cidr: IPv4Network
+    node_packages: tuple[str, ...] = ()
+
+    def node(self, name: str) -> Node:
+        """A node by its name in the inventory."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def in_group(self, group: str) -> tuple[Node, ...]:
+        """The nodes of a Kubespray group, in inventory order."""
+        return tuple(node for node in self.nodes if group in node.groups)
+
+    @property
+    def entry(self) -> Node:
+        """The node with the floating IP: the jump host for the others."""
+        return next(node for node in self.nodes if node.floating)

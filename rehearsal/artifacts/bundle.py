@@ -1,0 +1,79 @@
+"""All artifacts as one file for another machine: a tar of the cache with a sha256 for every file, checked on the way in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from provision import say
+from provision.errors import PlatformError, PreconditionMissing
+from rehearsal.artifacts.lock import file_hash
+from rehearsal.artifacts.store import Store
+
+PARTS = ("bin", "layers", "registry", "files", "roots", "templates")
+SUMS = "SHA256SUMS"
+
+
+def pack(cache: Path, out: Path) -> Path:
+    """Write the bundle; appears whole or not at all. Beside it `<out>.sha256`."""
+    store = Store(cache)
+    with store.alone():
+        scratch = store.scratch("pack")
+        names = sorted(_files(cache))
+        if not names:
+            raise PreconditionMissing("nothing to pack", why=f"{cache} is empty", next="./tandem invoke rehearsal.up")
+        say.line("artifacts", "pack", f"{len(names)} files into {out}")
+        (scratch / SUMS).write_text("".join(f"{file_hash(cache / name)}  {name}\n" for name in names))
+        part = out.with_name(f".{out.name}.part")
+        with tarfile.open(part, "w:gz", compresslevel=1) as archive:
+            archive.add(scratch / SUMS, SUMS)
+            for folder in (folder for folder in PARTS if (cache / folder).exists()):
+                archive.add(cache / folder, folder)
+        part.rename(out)
+    out.with_name(f"{out.name}.sha256").write_text(f"{file_hash(out)}  {out.name}\n")
+    return out
+
+
+def unpack(cache: Path, bundle: Path) -> int:
+    """Check a bundle and take it in beside what is there; returns the number of files. Raises PlatformError if one differs."""
+    store = Store(cache)
+    with store.alone():
+        scratch = store.scratch("unpack")
+        with tarfile.open(bundle) as archive:
+            archive.extractall(scratch, filter="tar")
+        lines = [line.split("  ", 1) for line in (scratch / SUMS).read_text().splitlines()]
+        broken = [
+            name for wanted, name in lines if not (scratch / name).is_file() or file_hash(scratch / name) != wanted
+        ]
+        if broken:
+            raise PlatformError(
+                f"{bundle}: {len(broken)} files are not what was packed",
+                why=", ".join(broken[:5]),
+                next="fetch the bundle again and compare its .sha256",
+            )
+        for folder in (folder for folder in PARTS if (scratch / folder).exists()):
+            _merge(scratch / folder, cache / folder)
+        shutil.rmtree(scratch)
+    return len(lines)
+
+
+def _files(cache: Path) -> Iterator[str]:
+    for part in PARTS:
+        for folder, _, names in os.walk(cache / part):
+            for name in names:
+                path = Path(folder) / name
+                if path.is_file() and not path.is_symlink():
+                    yield str(path.relative_to(cache))
+
+
+def _merge(source: Path, target: Path) -> None:
+    """Move what is not there yet. Whole folders where possible: they appear by one rename."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        source.rename(target)
+    elif source.is_dir() and not source.is_symlink():
+        for child in source.iterdir():
+            _merge(child, target / child.name)

@@ -1,0 +1,247 @@
+"""nova's virt driver: every server is a systemd-nspawn host on this machine, run by rehearsal.hosts.
+
+Nothing is held in memory: which servers exist lies in files, whether one runs is asked of the host itself. So nova can be
+killed at any point and knows its servers when it is back.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from nova import exception
+from nova.compute import power_state
+from nova.virt import driver, hardware
+
+from provision.errors import PlatformError
+from provision.wait import never, wait_until
+from rehearsal import hosts
+from rehearsal.clouds import loops
+from rehearsal.clouds.layout import Tree
+from rehearsal.clouds.services import faults, servers
+from rehearsal.clouds.sites import BAREMETAL_CLASS, SITES, ComputeHost
+from rehearsal.hosts import roots
+
+LOG = logging.getLogger(__name__)
+SSH_S = 120.0
+BRIDGE_S = 60.0
+CONSOLE_BYTES = 100_000
+_NODES = uuid.UUID("6f1d9a52-6f0e-5b0c-9d9e-5f1b8a3c7e10")
+
+
+class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no types
+    """One compute service's driver. `tree` is set once, by the process that serves it."""
+
+    tree: ClassVar[Tree]
+    capabilities: ClassVar[dict[str, bool]] = {
+        "has_imagecache": False, "supports_evacuate": False, "supports_migrate_to_same_host": False,
+        "supports_attach_interface": False, "supports_device_tagging": False, "supports_image_type_raw": True,
+    }
+
+    def init_host(self, host: str) -> None:
+        """Become the compute service of one simulated host."""
+        site = SITES[self.tree.site]
+        self.host: ComputeHost = next(candidate for candidate in site.hosts if candidate.name == host)
+        self.roll = servers.Roll(self.tree, host)
+
+    # -- what exists --------------------------------------------------------------------------------------------------
+    def list_instances(self) -> list[str]:
+        """nova's names of this service's servers."""
+        return self.roll.names()
+
+    def list_instance_uuids(self) -> list[str]:
+        """uuids of this service's servers."""
+        return self.roll.uuids()
+
+    def get_info(self, instance: Any, use_cache: bool = True) -> Any:
+        """Whether the host runs, looked up live."""
+        if instance.uuid not in self.roll.uuids():
+            raise exception.InstanceNotFound(instance_id=instance.uuid)
+        runs = hosts.is_running(self.tree.platform, servers.machine_name(instance.uuid))
+        return hardware.InstanceInfo(state=power_state.RUNNING if runs else power_state.SHUTDOWN)
+
+    def get_console_output(self, context: Any, instance: Any) -> bytes:
+        """The end of the host's boot log."""
+        log = hosts.log_path(self.tree.platform, servers.machine_name(instance.uuid))
+        return log.read_bytes()[-CONSOLE_BYTES:] if log.exists() else b""
+
+    # -- life and death -----------------------------------------------------------------------------------------------
+    def spawn(
+        self, context: Any, instance: Any, image_meta: Any, injected_files: Any, admin_password: str, allocations: Any,
+        network_info: Any = None, block_device_info: Any = None, power_on: bool = True, accel_info: Any = None,
+    ) -> None:
+        """Boot the host; ACTIVE means that its ssh answers. Raises BuildAbortException: no other host would do better."""
+        self.roll.add(instance.uuid, instance.name)
+        try:
+            self._inject(instance)
+            spec = servers.host_spec(self.tree, instance, self._layers(context, instance), network_info or ())
+            self._wait_bridges(nic.bridge for nic in spec.nics)
+            hosts.boot(spec)
+            self._attach(instance, servers.disks(block_device_info))
+            hosts.wait_ssh(spec, deadline_s=SSH_S)
+        except (PlatformError, OSError) as error:
+            LOG.exception("server %s did not come up", instance.uuid)
+            log = hosts.log_path(self.tree.platform, servers.machine_name(instance.uuid))
+            raise exception.BuildAbortException(
+                instance_uuid=instance.uuid, reason=f"host did not come up: {error}; console log: {log}"
+            ) from error
+
+    def destroy(
+        self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None, destroy_disks: bool = True,
+        destroy_secrets: bool = True,
+    ) -> None:
+        """Remove the host and free the loop devices of its volumes; silent about what is gone already."""
+        hosts.stop(self.tree.platform, servers.machine_name(instance.uuid), keep=not destroy_disks)
+        for disk in servers.disks(block_device_info):
+            loops.detach(disk.image)
+        self.roll.remove(instance.uuid)
+
+    def cleanup(
+        self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None, destroy_disks: bool = True,
+        migrate_data: Any = None, destroy_vifs: bool = True, destroy_secrets: bool = True,
+    ) -> None:
+        """After a failed build: the same as destroy."""
+        self.destroy(context, instance, network_info, block_device_info, destroy_disks)
+
+    def power_off(self, instance: Any, timeout: int = 0, retry_interval: int = 0) -> None:
+        """Shut the host down, keep its files."""
+        hosts.stop(self.tree.platform, servers.machine_name(instance.uuid), keep=True)
+
+    def power_on(
+        self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None, accel_info: Any = None,
+        share_info: Any = None,
+    ) -> None:
+        """Boot the host from the files it has."""
+        self._start(instance, network_info, block_device_info)
+
+    def reboot(
+        self, context: Any, instance: Any, network_info: Any, reboot_type: str, block_device_info: Any = None,
+        bad_volumes_callback: Any = None, accel_info: Any = None, share_info: Any = None,
+    ) -> None:
+        """Shut down and boot again; both kinds of reboot are the same here."""
+        self.power_off(instance)
+        self._start(instance, network_info, block_device_info)
+
+    def resume_state_on_host_boot(
+        self, context: Any, instance: Any, network_info: Any, share_info: Any = None, block_device_info: Any = None
+    ) -> None:
+        """After `rehearsal.down` or a reboot of the machine: the server ran, so it runs again.
+
+        In the background: nova calls this while it starts, one server after the other.
+        """
+        threading.Thread(target=self._start, args=(instance, network_info, block_device_info), daemon=True).start()
+
+    # -- volumes ------------------------------------------------------------------------------------------------------
+    def attach_volume(
+        self, context: Any, connection_info: Mapping[str, Any], instance: Any, mountpoint: str, disk_bus: Any = None,
+        device_type: Any = None, encryption: Any = None,
+    ) -> None:
+        """The sparse file becomes a loop device, the loop device a disk of the running host."""
+        self._attach(instance, (servers.disk(connection_info, mountpoint),))
+
+    def detach_volume(
+        self, context: Any, connection_info: Mapping[str, Any], instance: Any, mountpoint: str, encryption: Any = None
+    ) -> None:
+        """Take the disk away and free its loop device."""
+        disk = servers.disk(connection_info, mountpoint)
+        hosts.detach_disk(self.tree.platform, servers.machine_name(instance.uuid), disk.name)
+        loops.detach(disk.image)
+
+    def get_volume_connector(self, instance: Any) -> dict[str, Any]:
+        """Where a volume would be connected to: this machine."""
+        return {"host": self.host.name, "ip": self.get_host_ip_addr(), "initiator": "", "multipath": False,
+                "platform": "x86_64", "os_type": "linux"}
+
+    def default_root_device_name(self, instance: Any, image_meta: Any, root_bdm: Any) -> str:
+        """The root disk's name; there is no such device in the host, its root is an overlay."""
+        return "/dev/vda"
+
+    def get_device_name_for_instance(self, instance: Any, bdms: Iterable[Any], block_device_obj: Any) -> str:
+        """The next free /dev/vdX. Raises TooManyDiskDevices."""
+        name = block_device_obj.device_name or servers.next_device(bdm.device_name for bdm in bdms)
+        if name is None:
+            raise exception.TooManyDiskDevices(maximum=24)
+        return str(name)
+
+    # -- networks -----------------------------------------------------------------------------------------------------
+    def plug_vifs(self, instance: Any, network_info: Any) -> None:
+        """Nothing to do: a host's interfaces are made when it boots."""
+
+    def unplug_vifs(self, instance: Any, network_info: Any) -> None:
+        """Nothing to do: they go with the host."""
+
+    def get_host_ip_addr(self) -> str:
+        """The cloud's own address."""
+        return str(SITES[self.tree.site].address)
+
+    # -- resources ----------------------------------------------------------------------------------------------------
+    def get_available_nodes(self, refresh: bool = False) -> list[str]:
+        """One node a compute service, named as it."""
+        return [self.host.name]
+
+    def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
+        """Node uuids, derived from the names so that they are the same after a restart."""
+        return {self._node_uuid(): self.host.name}
+
+    def get_available_resource(self, nodename: str) -> dict[str, Any]:
+        """The simulated size; this machine's real one would not hold a single bare-metal server."""
+        return {
+            "uuid": self._node_uuid(), "hypervisor_hostname": nodename, "hypervisor_type": "lxc", "hypervisor_version": 1,
+            "vcpus": self.host.vcpus, "memory_mb": self.host.memory_mib, "local_gb": self.host.disk_gib,
+            "vcpus_used": 0, "memory_mb_used": 0, "local_gb_used": 0, "disk_available_least": self.host.disk_gib,
+            "cpu_info": json.dumps({"arch": "x86_64"}), "supported_instances": [("x86_64", "lxc", "exe")],
+            "numa_topology": None,
+        }
+
+    def update_provider_tree(self, provider_tree: Any, nodename: str, allocations: Any = None) -> None:
+        """Placement's inventory: a whole host as one unit at a bare-metal site, its parts elsewhere."""
+        if SITES[self.tree.site].whole_hosts:
+            sizes = {BAREMETAL_CLASS: 1}
+        else:
+            sizes = {"VCPU": self.host.vcpus, "MEMORY_MB": self.host.memory_mib, "DISK_GB": self.host.disk_gib}
+        provider_tree.update_inventory(nodename, {name: _inventory(total) for name, total in sizes.items()})
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+    def _node_uuid(self) -> str:
+        return str(uuid.uuid5(_NODES, f"{self.tree.site}/{self.host.name}"))
+
+    def _inject(self, instance: Any) -> None:
+        """Faults that a drill asked for."""
+        asked = faults.read(self.tree)
+        threading.Event().wait(asked.spawn_delay_s)
+        if asked.fails(instance.display_name or ""):
+            raise exception.BuildAbortException(instance_uuid=instance.uuid, reason="injected deploy failure")
+
+    def _layers(self, context: Any, instance: Any) -> Sequence[Any]:
+        ready = roots.ready(self.tree.cache)
+        if ready is None:
+            raise PlatformError("no root tree for hosts", why=f"nothing below {self.tree.cache}", next="invoke rehearsal.up")
+        properties = {"tandem_layers": instance.system_metadata.get("image_tandem_layers", "base")}
+        return servers.layers(properties, {"base": ready.base, "gpu": ready.gpu})
+
+    def _wait_bridges(self, names: Iterable[str]) -> None:
+        """neutron's fabric thread makes bridges a moment after their networks."""
+        wanted = set(names)
+        wait_until(
+            "bridges of the server's networks", lambda: wanted - {name for _, name in socket.if_nameindex()},
+            lambda missing: not missing, never, deadline_s=BRIDGE_S, every_s=0.2,
+        )
+
+    def _start(self, instance: Any, network_info: Any, block_device_info: Any) -> None:
+        self._wait_bridges(nic.bridge for nic in servers.nics(self.tree.site, network_info or ()))
+        self._attach(instance, servers.disks(block_device_info))
+        hosts.start(self.tree.platform, servers.machine_name(instance.uuid))
+
+    def _attach(self, instance: Any, disks: Iterable[servers.Disk]) -> None:
+        machine = servers.machine_name(instance.uuid)
+        for disk in disks:
+            hosts.attach_disk(self.tree.platform, machine, loops.attach(disk.image), disk.name, disk.serial)
+
+
+def _inventory(total: int) -> dict[str, Any]:
+    return {"total": total, "reserved": 0, "min_unit": 1, "max_unit": total, "step_size": 1, "allocation_ratio": 1.0}
