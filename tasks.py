@@ -46,7 +46,8 @@ def _finish(call: Callable[[], dict[str, object]], json: bool) -> None:
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
         say.line("tandem", "fail", "interrupted; the same command goes on from here")
-        raise Exit(code=130) from None
+        # Not Exit: the interpreter would first join the threads of the walk, and those may be waiting for minutes.
+        os._exit(130)
     if json:
         say.data(result)
     code = result.get("exit_code", 0)

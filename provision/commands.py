@@ -39,7 +39,7 @@ def provision_all(options: Options, *, first: str = "", last: str = "", check: b
         chosen = chosen_sites(sites, options.site)
         embedded.up(settings)
         if settings.spends and not options.yes:
-            _confirm(_plans(settings, chosen, steps, asked=True), settings)
+            _confirm(_plans(chosen, steps, asked=True), settings)
         started = time.monotonic()
         stand = {name: set(NAMES[: NAMES.index(steps[0].NAME)]) for name in chosen}
         results = walk(steps, chosen, check=True, always_check=check, stand=stand)
@@ -54,7 +54,7 @@ def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
         chosen = chosen_sites(sites, options.site)
         embedded.up(settings)
         if settings.spends and not options.yes:
-            _confirm(_plans(settings, chosen, [step], asked=True), settings)
+            _confirm(_plans(chosen, [step], asked=True), settings)
         started = time.monotonic()
         stand = {site: set(NAMES) - {name} for site in chosen}
         results = walk([step], chosen, check=check, always_check=False, stand=stand)
@@ -66,8 +66,8 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
     settings = settings_of(options)
     run = Run(settings.state_dir)
     sites = chosen_sites(open_sites(settings, run), options.site)
-    plans = _plans(settings, sites, STEPS, asked=embedded.is_up(settings))
-    _show_plans(settings, plans)
+    plans = _plans(sites, STEPS, asked=embedded.is_up(settings))
+    _show_plans(plans)
     changes = sum(len(plan.changes) for plan in plans)
     if check and changes:
         raise DriftFound(
@@ -156,7 +156,7 @@ def chosen_sites(sites: Mapping[str, Site], name: str) -> Mapping[str, Site]:
     return {name: sites[name]}
 
 
-def _plans(settings: Settings, sites: Mapping[str, Site], steps: Sequence[AnyStep], *, asked: bool) -> list[Plan]:
+def _plans(sites: Mapping[str, Site], steps: Sequence[AnyStep], *, asked: bool) -> list[Plan]:
     return [plan for site in sites.values() for plan in plan_site(steps, site, asked=asked)]
 
 
@@ -185,7 +185,7 @@ def _show_plans(settings: Settings, plans: Sequence[Plan]) -> None:
 
 
 def _confirm(plans: Sequence[Plan], settings: Settings) -> None:
-    _show_plans(settings, plans)
+    _show_plans(plans)
     if not any(plan.changes for plan in plans):
         return
     if not say.has_terminal():

@@ -25,6 +25,11 @@ def is_up(settings: Settings) -> bool:
     return bool(_entry(settings, settings.embedded.is_up)(settings)) if settings.embedded else True
 
 
+def seal_problems(settings: Settings) -> list[str]:
+    """How a packet of the embedded environment could leave this machine; none for a real testbed, which has no seal."""
+    return list(_entry(settings, settings.embedded.seal)(settings)) if settings.embedded else []
+
+
 def _entry(settings: Settings, name: str) -> Any:
     module, _, function = name.partition(":")
     try:

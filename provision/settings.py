@@ -94,6 +94,7 @@ class Embedded(Model):
     up: str
     down: str
     is_up: str
+    seal: str
 
 
 class Settings(Model):

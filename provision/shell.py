@@ -19,6 +19,9 @@ from provision import say
 from provision.errors import CommandFailed, DeadlineExceeded, ToolMissing
 
 HEARTBEAT_S = 30.0
+# A run killed with SIGKILL cannot end its commands: the kernel does it (util-linux; elsewhere they end alone).
+LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
+_running: set[int] = set()
 TAIL_LINES = 12
 
 
@@ -55,6 +58,7 @@ def run(
     started = time.monotonic()
     with _Output(log) as output:
         process = _start(words, env, cwd, stdin, output)
+        _running.add(process.pid)
         beat = _Heartbeat(heartbeat) if heartbeat else None
         try:
             out, err = process.communicate(stdin, timeout=deadline_s)
@@ -67,6 +71,7 @@ def run(
             _end_group(process)
             raise
         finally:
+            _running.discard(process.pid)
             if beat:
                 beat.stop()
     result = Result(words, process.returncode, out or "", err or "", time.monotonic() - started)
@@ -98,6 +103,15 @@ def spawn(
     # Reaped by a thread, so that a daemon that dies while we live does not look alive as a zombie.
     threading.Thread(target=process.wait, daemon=True).start()
     return process.pid
+
+
+def interrupt() -> None:
+    """End every command that runs now: on Ctrl-C, which the commands, in sessions of their own, did not see."""
+    for pid in list(_running):
+        try:
+            os.killpg(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            continue
 
 
 def find(tool: str) -> Path | None:
@@ -176,22 +190,20 @@ class _Heartbeat:
 def _start(
     words: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path | None, stdin: str | None, output: _Output
 ) -> subprocess.Popen[str]:
-    try:
-        return subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE if output.file is None else output.file,
-            stderr=subprocess.PIPE if output.file is None else subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
-            cwd=cwd,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except FileNotFoundError as missing:
-        raise ToolMissing(
-            f"{words[0]}: not on this machine", why=str(missing), next="./tandem invoke doctor"
-        ) from missing
+    whole = {**os.environ, **(env or {})}
+    if shutil.which(words[0], path=whole.get("PATH")) is None:
+        raise ToolMissing(f"{words[0]}: not on this machine", why="not on PATH", next="./tandem invoke doctor")
+    return subprocess.Popen(
+        (*LEASH, *words) if shutil.which(LEASH[0]) else words,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE if output.file is None else output.file,
+        stderr=subprocess.PIPE if output.file is None else subprocess.STDOUT,
+        env=whole,
+        cwd=cwd,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

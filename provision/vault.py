@@ -75,7 +75,7 @@ class Vault:
         return dict(json.loads(answer.stdout))
 
     def ensure(self, wanted: Sequence[SecretSpec]) -> tuple[str, ...]:
-        """Make or bring up to date what is wanted; returns the names of the entries written. Safe beside other writers."""
+        """Make or renew what is wanted, safely beside other writers; returns the names of the entries written."""
         with self._locked():
             entries = {name: dict(values) for name, values in self.read().items()}
             entries.setdefault(SALT, {SALT: secrets.token_urlsafe(PASSWORD_BYTES)})

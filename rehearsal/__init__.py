@@ -37,3 +37,10 @@ def destroy(settings: Settings) -> list[str]:
     from rehearsal import lifecycle
 
     return lifecycle.destroy(settings)
+
+
+def seal_problems(settings: Settings) -> list[str]:
+    """How a packet of the rehearsal could leave this machine, in words; empty when it is sealed."""
+    from rehearsal import network
+
+    return network.seal_problems(settings.platform)

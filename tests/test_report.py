@@ -20,7 +20,8 @@ EVENTS: list[dict[str, object]] = [
 ]
 
 JUNIT = """<testsuites><testsuite><testcase classname="verify.check_lease" name="test_active[a]" time="0.5"/>
-<testcase classname="verify.check_lease" name="test_hours[a]" time="0.1"><failure message="3 hours left">x</failure></testcase>
+<testcase classname="verify.check_lease" name="test_hours[a]" time="0.1">
+<failure message="3 hours left">x</failure></testcase>
 </testsuite></testsuites>"""
 
 

@@ -1,0 +1,1 @@
+"""Live checks: they ask the platform that stands, write only objects marked as their own, and restart nothing."""

@@ -1,4 +1,4 @@
-"""Binaries and images of the rehearsal: pinned in artifacts.lock.toml, from the cache, a vendor or a build; then served.
+"""Binaries and images of the rehearsal: pinned in artifacts.lock.toml, cached, fetched or built, then served.
 
 lock       what is wanted, and a key over every input            store      the cache on disk
 binaries   cache -> vendor -> golang                             images     layers (debian, python) -> oci

@@ -1,4 +1,4 @@
-"""Every binary of the lock: from the cache, else from its vendor, else built. In that order, and said in one line each."""
+"""Every binary of the lock: from the cache, else from its vendor, else built. One line is said for each."""
 
 from __future__ import annotations
 

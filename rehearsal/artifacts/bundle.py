@@ -1,4 +1,4 @@
-"""All artifacts as one file for another machine: a tar of the cache with a sha256 for every file, checked on the way in."""
+"""All artifacts as one file for another machine: a tar of the cache and a sha256 for each file, checked on arrival."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pack(cache: Path, out: Path) -> Path:
 
 
 def unpack(cache: Path, bundle: Path) -> int:
-    """Check a bundle and take it in beside what is there; returns the number of files. Raises PlatformError if one differs."""
+    """Check a bundle and take it in beside what is there; returns how many files. PlatformError if one differs."""
     store = Store(cache)
     with store.alone():
         scratch = store.scratch("unpack")

@@ -1,4 +1,7 @@
-"""A small read-only file server: `python -m rehearsal.artifacts.fileserver FOLDER ADDRESS PORT`. GET and HEAD, no listings."""
+"""A small read-only file server, GET and HEAD, no listings.
+
+usage: python -m rehearsal.artifacts.fileserver FOLDER ADDRESS PORT MARK     (MARK only tells our process from others)
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ class Handler(SimpleHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def list_directory(self, path: object) -> BytesIO | None:
+    def list_directory(self, path: object) -> BytesIO | None:  # noqa: ARG002 (the base class names it)
         """Folders are not shown: what exists is in SHA256SUMS."""
         self.send_error(HTTPStatus.NOT_FOUND)
         return None

@@ -1,8 +1,8 @@
 """Building from Go modules: a throw-away main module per pinned module, one command at a time, caches of our own.
 
-The module's own go.mod decides every version below it; the h1: hash of the lock is compared with what was downloaded, and
-go checks all others against the checksum database. Where GOMODCACHE or GOCACHE is set in the environment, that folder is
-used and kept; otherwise ours under the tandem cache, dropped at the end.
+The module's own go.mod decides every version below it; the h1: hash of the lock is compared with what was downloaded,
+and go checks all others against the checksum database. Where GOMODCACHE or GOCACHE is set in the environment, that
+folder is used and kept; otherwise ours under the tandem cache, dropped at the end.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _build_module(
 
 
 def _download(module: Module, folder: Path, env: dict[str, str]) -> list[tuple[str, str, str, str]]:
-    """Fetch the module, compare its hash with the lock, and return its replaces (path, version, new path, new version)."""
+    """Fetch the module, compare its hash with the lock; its replaces (path, version, new path, new version)."""
     fetched = shell.run(
         ["go", "mod", "download", "-json", f"{module.path}@{module.version}"],
         deadline_s=MODULES_S,

@@ -1,4 +1,4 @@
-"""Every image of the lock, in the registry's storage. A layer is made once per key; an image is a few small files over layers."""
+"""Every image of the lock, in the registry's storage: a layer is made once per key, an image is a few files over it."""
 
 from __future__ import annotations
 

@@ -11,34 +11,30 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 MERGED = ("bin", "lib", "lib64", "sbin")  # links into usr/ since Debian 12
 NOISE = (
-    "usr/share/doc/*",
-    "usr/share/man/*",
-    "usr/share/info/*",
-    "usr/share/locale/*",
-    "usr/share/lintian/*",
-    "usr/share/bug/*",
-    "usr/share/bash-completion/*",
-    "usr/lib/systemd/*",
-    "usr/share/icons/*",
-    "usr/share/pixmaps/*",
-    "usr/share/applications/*",
-    "var/cache/*",
-    "var/log/*",
-    "var/lib/apt/*",
-    "var/lib/dpkg/*",
-    "etc/apt/*",
-    "etc/init.d/*",
-    "etc/cron*",
-    "tmp/*",
-    "dev/*",
+    *("usr/share/doc/*", "usr/share/man/*", "usr/share/info/*", "usr/share/locale/*", "usr/share/lintian/*"),
+    *("usr/share/bug/*", "usr/share/bash-completion/*", "usr/share/icons/*", "usr/share/pixmaps/*", "usr/share/i18n/*"),
+    *("usr/share/applications/*", "usr/share/nodejs/*", "usr/share/dpkg/*", "usr/share/debconf/*", "usr/include/*"),
+    *("usr/share/perl*/*", "usr/bin/perl*", "usr/lib/*/perl*/*", "usr/lib/*/libperl*", "usr/lib/*/gconv/*"),
+    *(
+        "usr/bin/dpkg*",
+        "usr/sbin/dpkg*",
+        "usr/lib/dpkg/*",
+        "usr/lib/systemd/*",
+        "usr/lib/*/libdb-*",
+        "usr/sbin/adduser",
+    ),
+    *("var/cache/*", "var/log/*", "var/lib/apt/*", "var/lib/dpkg/*", "etc/apt/*", "etc/init.d/*", "etc/cron*"),
+    *("tmp/*", "dev/*"),
 )
 
 
@@ -60,25 +56,20 @@ class Entry:
         return self.source is None and self.data is None and not self.target
 
 
-class HashedFile:
-    """A file that knows its sha256 and size when it has been written."""
+class HashedFile(io.FileIO):
+    """A file that knows its sha256 and size when it has been written, from front to back."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+        super().__init__(path, "w")
         self._hash = hashlib.sha256()
         self.size = 0
 
-    def write(self, data: bytes) -> int:
-        """Written through; only ever sequential."""
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Written through."""
         self._hash.update(data)
-        self.size += len(data)
-        return self._file.write(data)
-
-    def close(self) -> None:
-        """On the disk before anything refers to it."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        written = super().write(data)
+        self.size += written
+        return written
 
     @property
     def digest(self) -> str:
@@ -88,10 +79,11 @@ class HashedFile:
 
 def pack(entries: Iterable[Entry], target: Path) -> tuple[str, int]:
     """Write one layer; returns its digest and size."""
-    stream = HashedFile(target)
-    with closing(stream), tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT) as archive:
-        write(entries, archive)
-    return stream.digest, stream.size
+    with HashedFile(target) as stream:
+        with tarfile.TarFile(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            write(entries, archive)
+        os.fsync(stream.fileno())  # on the disk before anything refers to it
+        return stream.digest, stream.size
 
 
 def write(entries: Iterable[Entry], archive: tarfile.TarFile) -> None:
@@ -149,7 +141,7 @@ def _seen(path: Path, name: str) -> Entry | None:
     found = path.lstat()
     mode = stat.S_IMODE(found.st_mode)
     if stat.S_ISLNK(found.st_mode):
-        return Entry(name, 0o777, found.st_uid, found.st_gid, target=os.readlink(path))
+        return Entry(name, 0o777, found.st_uid, found.st_gid, target=str(path.readlink()))
     if stat.S_ISDIR(found.st_mode):
         return Entry(name, mode, found.st_uid, found.st_gid)
     if stat.S_ISREG(found.st_mode):

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from provision.errors import SettingsError
+from rehearsal.artifacts.layers import NOISE
 
 LOCK = Path(__file__).with_name("artifacts.lock.toml")
 FILES = Path(__file__).with_name("files")
@@ -34,7 +35,7 @@ class Go(_Model):
 
 
 class Command(_Model):
-    """One binary. url, member, sha256: the vendor's file (or the archive that holds it) and what the vendor publishes."""
+    """One binary. url, member, sha256: the vendor's file (or the archive that holds it) and its published sum."""
 
     name: str
     package: str
@@ -153,7 +154,7 @@ class Lock(_Model):
                 f"{path}:{file_hash(root / layer.source / path)}"
                 for path in sources(root / layer.source, layer.pattern)
             ]
-        return digest_of([RECIPE, layer.model_dump(), texts])
+        return digest_of([RECIPE, NOISE if layer.kind == "debian" else (), layer.model_dump(), texts])
 
     def own_layer_key(self, image: Image) -> str:
         """The same over an image's own layer."""

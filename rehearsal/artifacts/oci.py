@@ -69,7 +69,7 @@ class Storage:
         return link.read_text() if link.exists() else ""
 
     def publish(self, image: Image, layers: list[Blob]) -> str:
-        """Write the image's configuration, manifest and links; returns the manifest's digest. Nothing to do is cheap."""
+        """Write the image's configuration, manifest and links; returns the manifest's digest. Cheap to repeat."""
         config = self.put(_json(configuration(image, layers)))
         manifest = self.put(_json(manifest_of(config, layers)))
         repository = self.base / "repositories" / image.path

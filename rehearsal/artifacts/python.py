@@ -1,9 +1,10 @@
-"""Layers from Python: packages of a hash-pinned lock, and what a build-time program of ours makes (the exported model)."""
+"""Layers from Python: packages of a hash-pinned lock, and what a build-time program makes (the exported model)."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 from provision import shell
@@ -45,7 +46,7 @@ def packages(layer: Layer, root: Path, tree: Path, log: Path) -> Iterator[Entry]
         heartbeat=f"installing {layer.requirements}",
     )
     compile_python(tree, tree / layer.into, log)
-    return (entry for entry in walk(tree) if not _is_noise(entry.path))
+    return (entry for entry in walk(tree) if not any(fnmatch(entry.path, glob) for glob in layer.drop))
 
 
 def export(layer: Layer, root: Path, tree: Path, scratch: Path, log: Path) -> Iterator[Entry]:
@@ -91,10 +92,6 @@ def code(layer: Layer, root: Path, tree: Path, log: Path) -> Iterator[Entry]:
         target.chmod(0o644)
     compile_python(tree, tree / layer.into, log)
     return walk(tree)
-
-
-def _is_noise(path: str) -> bool:
-    return path.endswith((".dist-info/RECORD", ".dist-info/REQUESTED", ".lock")) or "/bin/" in path
 
 
 def _uv() -> Path:

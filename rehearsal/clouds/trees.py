@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from provision import say, shell
 from provision.wait import wait_until
-from rehearsal.clouds import access, loops, process, template, venv
+from rehearsal.clouds import access, loops, process, state, template, venv
 from rehearsal.clouds.layout import Places, Tree
 from rehearsal.clouds.sites import SITES
 
@@ -43,11 +43,12 @@ def start(places: Places, site: str) -> None:
     if process.find_pid(tree) is not None:
         return
     _end_strays(tree)
+    state.refuse_other_version(tree)
     if not tree.root.exists():
         tree.root.parent.mkdir(parents=True, exist_ok=True)
         template.instantiate(places, tree)
     places.volumes.mkdir(parents=True, exist_ok=True)
-    template.configure(tree)
+    state.configure(tree)
     process.start(places, tree)
     say.line("clouds", "start", site)
 
@@ -91,7 +92,7 @@ def leftovers(places: Places) -> list[str]:
 
 
 def _tree(places: Places, site: str) -> Tree:
-    return template.tree_at(places, site, places.root(site))
+    return state.tree_at(places, site, places.root(site))
 
 
 def _trees(places: Places) -> Iterator[Tree]:

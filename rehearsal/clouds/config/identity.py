@@ -17,6 +17,7 @@ def keystone(subject: Subject) -> Mapping[str, str]:
         "database": database(subject, "keystone"),
         "token": {"provider": "fernet", "expiration": 86400},
         "fernet_tokens": {"key_repository": tree.file("fernet")},
+        "fernet_receipts": {"key_repository": tree.file("fernet")},
         "credential": {"key_repository": tree.file("credential")},
         "cache": {"enabled": True, "backend": "oslo_cache.dict"},
         "identity": {"password_hash_rounds": 4},

@@ -1,0 +1,161 @@
+"""The four serving stages, asked from the operator's machine: right vectors, the published model, within the latency.
+
+Each stage is reached by its Service's fixed address through an ssh forward of its site's entry node, so what is asked
+is the stage itself; the link between the sites has its own checks (check_tunnel.py).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision import shell
+from provision.settings import Forward, Settings
+from provision.site import Site
+from serving.stages import Stage
+
+GOLDEN = json.loads((Path(__file__).resolve().parent.parent / "serving" / "golden.json").read_text())
+TEXT = "Graph neural networks learn representations of nodes from the edges between them."
+CPU = "CPUExecutionProvider"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a stage said. seconds: from the first byte sent to the last byte read."""
+
+    code: int
+    headers: dict[str, str]
+    body: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One stage behind one kept-open connection."""
+
+    stage: Stage
+    connection: HTTPConnection
+
+    def ask(self, method: str, path: str, body: object = None) -> Answer:
+        """One request."""
+        started = time.perf_counter()
+        self.connection.request(method, path, body=None if body is None else json.dumps(body),
+                                headers={"Content-Type": "application/json"})
+        response = self.connection.getresponse()
+        text = response.read()
+        seconds = time.perf_counter() - started
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, headers, json.loads(text), seconds)
+
+    def embed(self, texts: Sequence[str]) -> Answer:
+        """POST /embed; any other code than 200 fails the check with what the stage said."""
+        answer = self.ask("POST", "/embed", {"texts": list(texts)})
+        assert answer.code == 200, f"{self.stage.name}: {answer.code} {answer.body}"
+        return answer
+
+
+@pytest.fixture(scope="module")
+def endpoint(stage: Stage, both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[Endpoint]:
+    """The stage, reachable on a loopback port while its checks run."""
+    site = both[1]
+    port = _free_port()
+    rule = ["-L", f"127.0.0.1:{port}:{_target(site.settings, stage)}"]
+    _control(site, "forward", rule)
+    try:
+        connection = HTTPConnection("127.0.0.1", port, timeout=budget("onnx.request_deadline_s"))
+        yield Endpoint(stage, connection)
+        connection.close()
+    finally:
+        _control(site, "cancel", rule)
+
+
+def test_stage_is_ready(endpoint: Endpoint) -> None:
+    """Loaded, warmed, proven against the vectors in its own image, and the stage that it should be."""
+    answer = endpoint.ask("GET", "/readyz")
+    assert answer.code == 200, answer.body
+    assert (answer.body["ready"], answer.body["stage"]) == (True, endpoint.stage.name)
+
+
+def test_vectors_agree_with_the_reference(
+    endpoint: Endpoint, budget: Callable[[str], float], figure: Callable[[str], None]
+) -> None:
+    """Against the fp64 reference of this checkout, not against what the pod brings along."""
+    texts = GOLDEN["texts"]
+    vectors = endpoint.embed([text["text"] for text in texts]).body["embeddings"]
+    cosines = [cosine(vector, text["vector"]) for vector, text in zip(vectors, texts, strict=True)]
+    figure(f"least cosine {min(cosines):.7f} over {len(cosines)} texts")
+    assert min(cosines) >= budget("onnx.cosine_min")
+
+
+def test_answers_name_the_published_model(endpoint: Endpoint, figure: Callable[[str], None]) -> None:
+    """Name, version and precision in the headers are those of the reference."""
+    headers = endpoint.embed([TEXT]).headers
+    told = [headers.get(f"x-{name}", "") for name in ("model-name", "model-version", "model-precision", "stage")]
+    figure(" ".join(told))
+    assert told == [GOLDEN["model"], GOLDEN["version"], GOLDEN["precision"], endpoint.stage.name]
+
+
+def test_the_provider_is_a_gpu_unless_that_is_simulated(
+    endpoint: Endpoint, settings: Settings, figure: Callable[[str], None]
+) -> None:
+    """A stage on a CPU is degraded: right in an environment whose GPU is simulated, and said so; wrong elsewhere."""
+    headers = endpoint.embed([TEXT]).headers
+    provider, degraded = headers["x-provider"], headers.get("x-degraded") == "true"
+    simulated = "GPU" in settings.simulated
+    figure(f"{'GPU: simulated; ' if simulated else ''}{provider}{', degraded' if degraded else ''}")
+    assert (provider == CPU) == simulated
+    assert not degraded or simulated
+
+
+def test_latency_is_within_the_budget(
+    endpoint: Endpoint, budget: Callable[[str], float], figure: Callable[[str], None]
+) -> None:
+    """p50 and p95 of n sequential requests of one short text, after a warm-up; the numbers are in budgets.toml."""
+    warmup, n = int(budget("onnx.warmup")), int(budget("onnx.n"))
+    samples = [endpoint.embed([TEXT]).seconds * 1000 for _ in range(warmup + n)][warmup:]
+    p50, p95 = percentile(samples, 50), percentile(samples, 95)
+    figure(f"p50 {p50:.1f} ms, p95 {p95:.1f} ms; n {n}, warm-up {warmup}, one text a request, through ssh")
+    assert p50 <= budget("onnx.latency_p50_ms")
+    assert p95 <= budget("onnx.latency_p95_ms")
+
+
+def cosine(left: Sequence[float], right: Sequence[float]) -> float:
+    """Of the angle between two vectors; 0 when one of them has no direction or the lengths differ."""
+    length = math.hypot(*left) * math.hypot(*right)
+    if not length or len(left) != len(right):
+        return 0.0
+    return sum(a * b for a, b in zip(left, right, strict=True)) / length
+
+
+def percentile(samples: Sequence[float], percent: float) -> float:
+    """Nearest rank: the least sample that at least `percent` of all do not exceed."""
+    return sorted(samples)[max(0, math.ceil(len(samples) * percent / 100) - 1)]
+
+
+def _target(settings: Settings, stage: Stage) -> str:
+    """`address:port` of the stage's Service, from the table of the link."""
+    forward: Forward = next(row for row in settings.link.forwards if row.service == stage.service)
+    return f"{forward.target_ip}:{forward.target_port}"
+
+
+def _control(site: Site, verb: str, rule: Sequence[str]) -> None:
+    """`ssh -O forward|cancel` on the shared connection, opened first if it is not."""
+    entry = site.own.entry.name
+    if verb == "forward":
+        site.hosts.run(entry, ["true"])
+    shell.run([*site.hosts.argv(entry)[:-1], "-O", verb, *rule, entry], deadline_s=15.0)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
