@@ -157,8 +157,8 @@ def _key_options(settings: Settings) -> str:
     """Forwarding of exactly the table's ports: `permitlisten` for -R, `permitopen` for -L."""
     link = settings.link
     listen = [f'permitlisten="{socket}"' for socket in sockets(settings, link.server)]
-    open_to = dict.fromkeys(f"{forward.target_ip}:{forward.target_port}" for forward in listeners(settings, link.client))
-    return ",".join(["restrict", "port-forwarding", *listen, *(f'permitopen="{target}"' for target in open_to)])
+    opens = dict.fromkeys(f"{forward.target_ip}:{forward.target_port}" for forward in listeners(settings, link.client))
+    return ",".join(["restrict", "port-forwarding", *listen, *(f'permitopen="{target}"' for target in opens)])
 
 
 def _sshd(link: Link) -> str:

@@ -87,5 +87,7 @@ def _providers(config: Config) -> list[Any]:
     wanted = config.required_provider
     if wanted == CPU or wanted not in onnxruntime.get_available_providers():
         return [CPU]
+    if wanted == CUDA:
+        onnxruntime.preload_dlls()               # the wheel's own CUDA libraries lie where no loader looks
     options = {"gpu_mem_limit": config.gpu_mem_limit_mib << 20, "arena_extend_strategy": "kSameAsRequested"}
     return [(wanted, options if wanted == CUDA else {}), CPU]

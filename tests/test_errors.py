@@ -9,9 +9,21 @@ from provision.errors import PlatformError
 
 CLASSES = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, PlatformError)]
 CODES = {
-    "StepFailed": 1, "CheckFailed": 1, "CommandFailed": 1, "DeadlineExceeded": 1, "DeadState": 1, "SettingsError": 2,
-    "UsageError": 2, "PreconditionMissing": 3, "LeaseUnavailable": 3, "QuotaExceeded": 3, "CredentialsRefused": 3,
-    "RunLocked": 3, "ToolMissing": 3, "NameTaken": 3, "DriftFound": 4,
+    "StepFailed": 1,
+    "CheckFailed": 1,
+    "CommandFailed": 1,
+    "DeadlineExceeded": 1,
+    "DeadState": 1,
+    "SettingsError": 2,
+    "UsageError": 2,
+    "PreconditionMissing": 3,
+    "LeaseUnavailable": 3,
+    "QuotaExceeded": 3,
+    "CredentialsRefused": 3,
+    "RunLocked": 3,
+    "ToolMissing": 3,
+    "NameTaken": 3,
+    "DriftFound": 4,
 }
 
 

@@ -10,12 +10,20 @@ from provision.hosts import Hosts
 from provision.kube import Kube, rewrite
 from provision.settings import load
 
-ADMIN = yaml.safe_dump({
-    "apiVersion": "v1", "kind": "Config", "current-context": "kubernetes-admin@kubernetes",
-    "clusters": [{"name": "kubernetes", "cluster": {"server": "https://10.31.1.11:6443", "certificate-authority-data": "CA"}}],
-    "users": [{"name": "kubernetes-admin", "user": {"client-certificate-data": "CERT", "client-key-data": "KEY"}}],
-    "contexts": [{"name": "kubernetes-admin@kubernetes", "context": {"cluster": "kubernetes", "user": "kubernetes-admin"}}],
-})
+ADMIN = yaml.safe_dump(
+    {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "kubernetes-admin@kubernetes",
+        "clusters": [
+            {"name": "kubernetes", "cluster": {"server": "https://10.31.1.11:6443", "certificate-authority-data": "CA"}}
+        ],
+        "users": [{"name": "kubernetes-admin", "user": {"client-certificate-data": "CERT", "client-key-data": "KEY"}}],
+        "contexts": [
+            {"name": "kubernetes-admin@kubernetes", "context": {"cluster": "kubernetes", "user": "kubernetes-admin"}}
+        ],
+    }
+)
 
 
 def kube(site: str) -> Kube:
@@ -36,7 +44,9 @@ def test_trust_and_credentials_stay_the_cluster_s_own() -> None:
 def test_names_tell_the_sites_apart_and_fit_together() -> None:
     config = yaml.safe_load(rewrite(ADMIN, 16440, "chi-uc"))
     assert config["current-context"] == "tandem-chi-uc"
-    assert config["contexts"] == [{"name": "tandem-chi-uc", "context": {"cluster": "tandem-chi-uc", "user": "tandem-chi-uc"}}]
+    assert config["contexts"] == [
+        {"name": "tandem-chi-uc", "context": {"cluster": "tandem-chi-uc", "user": "tandem-chi-uc"}}
+    ]
     assert (config["clusters"][0]["name"], config["users"][0]["name"]) == ("tandem-chi-uc", "tandem-chi-uc")
 
 

@@ -30,11 +30,16 @@ def test_data_goes_to_stdout_as_json(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_failure_says_what_why_log_next(capsys: pytest.CaptureFixture[str]) -> None:
-    say.failure(StepFailed("charts: not clean", why="first\nsecond", log="charts.log:12", next="invoke provision.charts"))
+    say.failure(
+        StepFailed("charts: not clean", why="first\nsecond", log="charts.log:12", next="invoke provision.charts")
+    )
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("tandem    > fail")
     assert [line.split() for line in lines[1:]] == [
-        ["why:", "first"], ["second"], ["log:", "charts.log:12"], ["next:", "invoke", "provision.charts"]
+        ["why:", "first"],
+        ["second"],
+        ["log:", "charts.log:12"],
+        ["next:", "invoke", "provision.charts"],
     ]
 
 

@@ -1,4 +1,4 @@
-"""Settings: both environments load; a wrong file names file -> key -> what was expected; the two sites never overlap."""
+"""Settings: both environments load; a wrong file names file -> key -> what was expected; the sites never overlap."""
 
 from __future__ import annotations
 
@@ -72,19 +72,22 @@ def test_an_unknown_key_is_named_with_its_file() -> None:
 
 
 def test_an_unknown_key_deep_inside_is_named_with_its_path() -> None:
-    error = refusal(rehearsal('volume = { gib = 50', 'volume = { gibs = 50'))
+    error = refusal(rehearsal("volume = { gib = 50", "volume = { gibs = 50"))
     assert "mine.toml -> sites.kvm-tacc.volume.gib -> Field required" in error.why
     assert "mine.toml -> sites.kvm-tacc.volume.gibs -> no such key" in error.why
 
 
-@pytest.mark.parametrize(("old", "new", "key"), [
-    ("cpu_scale = 0.1", "cpu_scale = 3", "cpu_scale"),
-    ('cidr = "10.31.1.0/24"', 'cidr = "10.31.1.1/24"', "sites.kvm-tacc.network.cidr"),
-    ('engine = "kubeadm"', 'engine = "k3s"', "kubernetes.engine"),
-    ('kind = "flavor:instance"', 'kind = "flavour"', "sites.kvm-tacc.lease.kind"),
-    ("amount = 3", "amount = 0", "sites.kvm-tacc.lease.amount"),
-    ('platform = "rehearsal"', 'platform = "No Capitals"', "platform"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("cpu_scale = 0.1", "cpu_scale = 3", "cpu_scale"),
+        ('cidr = "10.31.1.0/24"', 'cidr = "10.31.1.1/24"', "sites.kvm-tacc.network.cidr"),
+        ('engine = "kubeadm"', 'engine = "k3s"', "kubernetes.engine"),
+        ('kind = "flavor:instance"', 'kind = "flavour"', "sites.kvm-tacc.lease.kind"),
+        ("amount = 3", "amount = 0", "sites.kvm-tacc.lease.amount"),
+        ('platform = "rehearsal"', 'platform = "No Capitals"', "platform"),
+    ],
+)
 def test_a_wrong_value_is_named_with_what_was_expected(old: str, new: str, key: str) -> None:
     lines = refusal(rehearsal(old, new)).why.splitlines()
     assert [line for line in lines if line.startswith(f"mine.toml -> {key} -> ")]

@@ -87,5 +87,8 @@ def test_said_lines_become_events_while_recording(tmp_path: Path) -> None:
     say.line("lease", "plan", "not recorded")
     run.event("step", step="lease", seconds=1.5)
     rows = [json.loads(row) for row in (run.folder / "events.jsonl").read_text().splitlines()]
-    assert [(row["kind"], row.get("text"), row.get("seconds")) for row in rows] == [("say", "one", None), ("step", None, 1.5)]
+    assert [(row["kind"], row.get("text"), row.get("seconds")) for row in rows] == [
+        ("say", "one", None),
+        ("step", None, 1.5),
+    ]
     assert run.log("lease", "kvm-tacc") == tmp_path / "runs" / "20261123T140211Z" / "lease.kvm-tacc.log"

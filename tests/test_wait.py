@@ -32,9 +32,20 @@ def states(values: Iterable[str]) -> Callable[[], str]:
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
-def wait(probe: Callable[[], str], clock: Clock, *, deadline_s: float = 60.0, dead: Callable[[str], bool] = never) -> str:
-    return wait_until("lease a: ACTIVE", probe, lambda state: state == "ACTIVE", dead, deadline_s=deadline_s, every_s=5.0,
-                      next="invoke provision.lease", clock=clock.read, sleep=clock.sleep)
+def wait(
+    probe: Callable[[], str], clock: Clock, *, deadline_s: float = 60.0, dead: Callable[[str], bool] = never
+) -> str:
+    return wait_until(
+        "lease a: ACTIVE",
+        probe,
+        lambda state: state == "ACTIVE",
+        dead,
+        deadline_s=deadline_s,
+        every_s=5.0,
+        next="invoke provision.lease",
+        clock=clock.read,
+        sleep=clock.sleep,
+    )
 
 
 def test_the_good_state_is_returned_at_once() -> None:

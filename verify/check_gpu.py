@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provision.settings import Gpu
-from verify.conftest import NodeUnderTest
+
+if TYPE_CHECKING:
+    from verify.conftest import NodeUnderTest
 
 RESOURCE = "nvidia.com/gpu.shared"
 

@@ -48,8 +48,9 @@ class Endpoint:
     def ask(self, method: str, path: str, body: object = None) -> Answer:
         """One request."""
         started = time.perf_counter()
-        self.connection.request(method, path, body=None if body is None else json.dumps(body),
-                                headers={"Content-Type": "application/json"})
+        self.connection.request(
+            method, path, body=None if body is None else json.dumps(body), headers={"Content-Type": "application/json"}
+        )
         response = self.connection.getresponse()
         text = response.read()
         seconds = time.perf_counter() - started

@@ -33,8 +33,14 @@ class Claim:
         name = f"{NAME}-{role}"
         self.site.kube.apply([pod(name, self.namespace, script)])
         try:
-            wait_until(f"pod {name}: done", lambda: self._phase(name), lambda phase: phase == "Succeeded",
-                       lambda phase: phase == "Failed", deadline_s=self.deadline_s, every_s=0.5)
+            wait_until(
+                f"pod {name}: done",
+                lambda: self._phase(name),
+                lambda phase: phase == "Succeeded",
+                lambda phase: phase == "Failed",
+                deadline_s=self.deadline_s,
+                every_s=0.5,
+            )
             return self.site.kube.run("-n", self.namespace, "logs", name).stdout.strip()
         finally:
             self.site.kube.run("-n", self.namespace, "delete", "pod", name, "--grace-period=0", "--wait=true")
@@ -79,20 +85,34 @@ def test_block_gives_back_what_another_pod_wrote(
     assert claim.run_pod("reader", "cat /data/text") == TEXT
     volume = claim.volume()
     claim.delete()
-    wait_until(f"volume {volume}: gone", lambda: claim.site.kube.get("pv", name=volume), lambda found: not found, never,
-               deadline_s=budget("storage_class.gone_deadline_s"), every_s=0.5)
+    wait_until(
+        f"volume {volume}: gone",
+        lambda: claim.site.kube.get("pv", name=volume),
+        lambda found: not found,
+        never,
+        deadline_s=budget("storage_class.gone_deadline_s"),
+        every_s=0.5,
+    )
     figure(f"{volume} bound, written, read, gone")
 
 
 def pod(name: str, namespace: str, script: str) -> dict[str, Any]:
     """A pod that runs a script once, with the claim at /data."""
     container = {
-        "name": "script", "image": IMAGE, "command": ["sh", "-euc", script],
+        "name": "script",
+        "image": IMAGE,
+        "command": ["sh", "-euc", script],
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "32Mi"}},
     }
     return {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace},
-        "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container],
-                 "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": NAME}}]},
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": NAME}}],
+        },
     }

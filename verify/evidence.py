@@ -72,8 +72,11 @@ def collectors(site: Site, *, log_lines: int, journal_lines: int) -> list[Collec
 
 def _collect_site(site: Site, folder: Path, env: str) -> str:
     deadline_s = budgets.read("evidence.collector_deadline_s", env=env)
-    wanted = collectors(site, log_lines=int(budgets.read("evidence.log_lines", env=env)),
-                        journal_lines=int(budgets.read("evidence.journal_lines", env=env)))
+    wanted = collectors(
+        site,
+        log_lines=int(budgets.read("evidence.log_lines", env=env)),
+        journal_lines=int(budgets.read("evidence.journal_lines", env=env)),
+    )
     with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
         futures = {collector.name: pool.submit(collector.collect, deadline_s) for collector in wanted}
     for name, future in futures.items():

@@ -18,7 +18,7 @@ def parametrise(metafunc: pytest.Metafunc, settings: Settings) -> None:
     own = [fixture for fixture in _ROWS if fixture in metafunc.fixturenames]
     check = metafunc.function.__name__
     if len(own) > 1:
-        raise pytest.UsageError(f"{check}: asks for {' and '.join(own)}; a node's site is node.site")
+        raise pytest.Collector.CollectError(f"{check}: asks for {' and '.join(own)}; a node's site is node.site")
     if own:
         mark = metafunc.definition.get_closest_marker("sites")
         rows = _ROWS[own[0]](settings, marked(check, mark.args if mark else tuple(settings.sites), settings))
@@ -29,10 +29,10 @@ def parametrise(metafunc: pytest.Metafunc, settings: Settings) -> None:
 
 
 def marked(check: str, names: Sequence[str], settings: Settings) -> list[str]:
-    """The sites of a check, in the settings' order. Raises UsageError for one that does not exist."""
+    """The sites of a check, in the settings' order. Raises CollectError for one that does not exist."""
     unknown = [name for name in names if name not in settings.sites]
     if unknown or not names:
-        raise pytest.UsageError(f"{check}: sites({', '.join(unknown)}): there are {', '.join(settings.sites)}")
+        raise pytest.Collector.CollectError(f"{check}: sites({', '.join(unknown)}): there are {', '.join(settings.sites)}")
     return [name for name in settings.sites if name in names]
 
 

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from provision import link, manifests
-from provision.appsecrets import LINK_NAMESPACE
-from provision.link import SERVER_SSHD, USER, Facts, File
+from provision import link, link_ends
+from provision.link import USER, Facts
 from provision.settings import Settings
 from provision.site import Site
 from provision.step import Change
-from provision.vault import Entries, SecretSpec
+from provision.vault import SecretSpec
 
 NAME = "tunnel"
 NEEDS = ("secrets",)
@@ -49,7 +47,7 @@ class Want:
 
 @dataclass(frozen=True)
 class Have:
-    """What is there. current: files whose content is ours. listens: sockets at both ends. key: the vault has the pair."""
+    """What is there. key: the vault has the pair. current: files that are as wanted. listens: sockets at both ends."""
 
     key: bool = False
     user: bool = False
@@ -67,7 +65,7 @@ NOTHING = Have()
 def want(settings: Settings, site_name: str) -> Want:
     """The site's end, from the table in `[link]`."""
     is_client = site_name == settings.link.client
-    files = link.client_files(settings, Facts()) if is_client else link.server_files(settings, Facts())
+    files = (link.client_files if is_client else link.server_files)(settings, Facts())
     both = (*link.sockets(settings, settings.link.server), *link.sockets(settings, settings.link.client))
     here = link.listening_address(settings, site_name)
     return Want(
@@ -81,12 +79,12 @@ def want(settings: Settings, site_name: str) -> Want:
 def look(site: Site, want: Want) -> Have:
     """Both link nodes are asked (the peer's only read), then the cluster."""
     entries = site.vault.read()
-    mine = _probe(site)
-    theirs = _probe(site.peer()) if want.end == "client" else mine
+    mine = link_ends.probe(site)
+    theirs = link_ends.probe(site.peer()) if want.end == "client" else mine
+    files = link_ends.files(site, theirs.host_key, entries.get(KEY.name, {}))
     return Have(
-        key=not site.vault.is_stale(KEY, entries), user=mine.user,
-        current=link.unchanged(_files(site, want, theirs.host_key, entries), mine),
-        unit=mine.unit, listens=(*mine.listens, *theirs.listens), services=_services(site), end=want.end, node=want.node,
+        key=not site.vault.is_stale(KEY, entries), user=mine.user, current=link.unchanged(files, mine), unit=mine.unit,
+        listens=(*mine.listens, *theirs.listens), services=link_ends.services(site), end=want.end, node=want.node,
     )
 
 
@@ -107,13 +105,15 @@ def apply(site: Site, change: Change) -> None:
     kind, name = change.what.split(" ", 1)
     if kind == "entry":
         site.vault.ensure([KEY])
-    elif change.verb == "delete":
-        _delete(site, kind, name)
+    elif kind == "service" and change.verb == "delete":
+        link_ends.remove_service(site, name)
     elif kind == "service":
-        _put_service(site, name)
+        link_ends.put_service(site, name, want(site.settings, site.name).services[name])
+    elif change.verb == "delete":
+        site.hosts.script(name, link.REMOVE)
     else:
-        wanted = want(site.settings, site.name)
-        _put_end(site, kind, name, _files(site, wanted, _probe(site.peer()).host_key, site.vault.read()))
+        host_key = link_ends.probe(site.peer()).host_key if kind == "client" else ""
+        link_ends.put(site, link_ends.files(site, host_key, site.vault.read().get(KEY.name, {})))
 
 
 def undo(have: Have) -> Sequence[Change]:
@@ -130,56 +130,3 @@ def _end_fault(want: Want, have: Have) -> str:
     if down := [socket for socket in want.sockets if socket not in have.listens]:
         faults.append(f"{len(down)} of {len(want.sockets)} ports do not listen ({down[0]})")
     return "; ".join(faults)
-
-
-def _probe(site: Site) -> link.Probe:
-    return link.read_probe(site.hosts.script(site.own.entry.name, link.PROBE).stdout)
-
-
-def _files(site: Site, want: Want, host_key: str, entries: Entries) -> tuple[File, ...]:
-    pair = entries.get(KEY.name, {})
-    if want.end == "server":
-        return link.server_files(site.settings, Facts(public_key=pair.get("public", "")))
-    facts = Facts(site.peer().cloud.floating_address(), host_key)
-    return link.client_files(site.settings, facts, pair.get("private", ""))
-
-
-def _put_end(site: Site, end: str, node: str, files: Sequence[File]) -> None:
-    site.hosts.script(node, link.MAKE_USER)
-    for file in files:
-        if file.path == SERVER_SSHD:  # written, tried and loaded by one command: a kill cannot part them
-            site.hosts.run(node, ["sh", "-euc", link.INSTALL_SSHD], stdin=file.text)
-        else:
-            site.hosts.put(node, file.path, file.text, mode=file.mode)
-    if end == "client":
-        site.hosts.script(node, link.START_UNIT)
-
-
-def _services(site: Site) -> Mapping[str, str]:
-    """name -> `port address:port`; what has no slice leads to nothing and is left out."""
-    objects = site.kube.get("services,endpointslices.discovery.k8s.io", namespace=LINK_NAMESPACE,
-                            selector=f"{manifests.OWNER}={site.settings.platform}")
-    ports = {item["metadata"]["name"]: item["spec"]["ports"][0]["port"] for item in objects if item["kind"] == "Service"}
-    ends = {item["metadata"]["name"]: item for item in objects if item["kind"] == "EndpointSlice"}
-    return {name: f"{port} {_address(ends[name])}" for name, port in ports.items() if name in ends}
-
-
-def _address(item: Mapping[str, Any]) -> str:
-    return f"{item['endpoints'][0]['addresses'][0]}:{item['ports'][0]['port']}" if item["endpoints"] else "nothing"
-
-
-def _put_service(site: Site, name: str) -> None:
-    port, _, socket = want(site.settings, site.name).services[name].partition(" ")
-    address, _, listens = socket.partition(":")
-    platform = site.settings.platform
-    site.kube.apply([
-        manifests.service(platform, name, LINK_NAMESPACE, int(port)),
-        manifests.endpoint_slice(platform, name, LINK_NAMESPACE, address, int(listens)),
-    ])
-
-
-def _delete(site: Site, kind: str, name: str) -> None:
-    if kind == "service":
-        site.kube.run("delete", "service,endpointslice", name, "-n", LINK_NAMESPACE, "--ignore-not-found")
-    else:
-        site.hosts.script(name, link.REMOVE)

@@ -17,6 +17,7 @@ from rehearsal.artifacts.layers import Entry, merge_usr, select, walk
 from rehearsal.artifacts.lock import Layer
 
 UNPACK_S = 600
+PACKAGES = "packages.list"
 USERS = {"root": 0, "nobody": 65534}
 
 
@@ -27,12 +28,13 @@ def entries(layer: Layer, tree: Path, log: Path) -> Iterator[Entry]:
         compile_python(tree, tree / layer.compile, log)
     appended = {entry.path: entry for entry in _appended(layer, tree)}
     for entry in select(merge_usr(walk(tree)), layer.keep, layer.drop):
-        if entry.path not in layer.links and entry.path not in appended:
+        if entry.path not in {*layer.links, *appended, PACKAGES}:
             yield replace(entry, mode=entry.mode & 0o1777)  # no set-user-id program belongs in these images
     yield from appended.values()
     for path, target in layer.links.items():
         yield Entry(path, 0o777, target=target)
     yield from _applets(layer, tree)
+    yield Entry(f"usr/share/tandem/{layer.name}.packages", 0o644, data=versions(tree).encode())
     yield from identity(layer.users)
 
 
@@ -46,6 +48,7 @@ def unpack(layer: Layer, tree: Path, log: Path) -> None:
             "--format=directory",
             f"--include={','.join(layer.packages)}",
             "--aptopt=Apt::Install-Recommends false",
+            f'--extract-hook=ls "$1"/var/cache/apt/archives > "$1"/{PACKAGES}',
             layer.suite,
             tree,
             *sources(layer.suite),
@@ -55,6 +58,12 @@ def unpack(layer: Layer, tree: Path, log: Path) -> None:
         env={"SOURCE_DATE_EPOCH": "0"},
         heartbeat=f"unpacking Debian packages for {layer.name}",
     )
+
+
+def versions(tree: Path) -> str:
+    """`name version` a line: the Debian packages that went in."""
+    debs = [name.split("_") for name in (tree / PACKAGES).read_text().split() if name.endswith(".deb")]
+    return "".join(f"{name} {version.replace('%3a', ':')}\n" for name, version, _ in sorted(debs))
 
 
 def sources(suite: str) -> list[str]:

@@ -20,7 +20,7 @@ from rehearsal.artifacts.layers import NOISE
 LOCK = Path(__file__).with_name("artifacts.lock.toml")
 FILES = Path(__file__).with_name("files")
 UNRESOLVED = "unresolved"
-RECIPE = 1  # raise when layer or image writing changes its output for the same inputs
+RECIPE = 2  # raise when layer or image writing changes its output for the same inputs
 
 
 class _Model(BaseModel):

@@ -52,7 +52,7 @@ def start(platform: str, *, cache: Path, state: Path, config: Path) -> None:
     login = credentials(platform, config)
     folder(state).mkdir(parents=True, exist_ok=True)
     _write_htpasswd(login, state, config)
-    write_atomic(_mark(state, "registry"), configuration(cache, state))
+    _write_configuration(cache, state)
     for name, command in _commands(platform, cache, state).items():
         running = [pid for pid, words in _ours(state, name) if words == command[2:]]
         for pid, words in _ours(state, name):
@@ -146,6 +146,13 @@ def _commands(platform: str, cache: Path, state: Path) -> dict[str, Words]:
 def _mark(state: Path, name: str) -> Path:
     """The last word of a server's command line: by it we know our own."""
     return folder(state) / f"{name}.yml"
+
+
+def _write_configuration(cache: Path, state: Path) -> None:
+    path, text = _mark(state, "registry"), configuration(cache, state)
+    if path.exists() and path.read_text() != text:
+        stop(state)
+    write_atomic(path, text)
 
 
 def _write_htpasswd(login: dict[str, str], state: Path, config: Path) -> None:

@@ -77,8 +77,8 @@ class Store:
         return Row(**{**row, "source": "cache"})
 
     def scratch(self, name: str) -> Path:
-        """A fresh folder for something half made."""
-        folder = self.root / "scratch" / name
+        """A fresh folder for something half made; the id keeps children of a killed run out of it."""
+        folder = self.root / "scratch" / str(os.getpid()) / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder

@@ -85,6 +85,10 @@ class Tree:
         """Written by a service, with its pid, once its port listens."""
         return self.file("run", service + ".ready")
 
+    def deaths_file(self, service: str) -> Path:
+        """How often a service has died under the present parent; absent means never."""
+        return self.file("run", service + ".deaths")
+
     @property
     def faults_file(self) -> Path:
         """Injected faults; absent means none."""

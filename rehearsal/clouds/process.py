@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from provision import shell
@@ -12,8 +11,11 @@ from rehearsal.clouds.config import environment
 from rehearsal.clouds.layout import Places, Tree
 from rehearsal.clouds.sites import SITES
 
-PARENT = "rehearsal.clouds.services.parent"
+SERVICES = "rehearsal.clouds.services."
+PARENT = SERVICES + "parent"
 STOP_S = 25.0
+HOPELESS = 3
+"""Deaths after which a service that does not listen is given up."""
 
 
 def inside(places: Places) -> tuple[str, ...]:
@@ -28,6 +30,7 @@ def start(places: Places, tree: Tree, services: Sequence[str] = ()) -> None:
         return
     for service in services or SITES[tree.site].services:
         tree.ready_file(service).unlink(missing_ok=True)
+        tree.deaths_file(service).unlink(missing_ok=True)
     command = [*inside(places), tree.venv / "bin/python", "-m", PARENT, tree.root, *services]
     pid = shell.spawn(command, log=tree.file("log", "parent.log"), env=environment(tree))
     tree.pid_file.write_text(str(pid))
@@ -52,34 +55,56 @@ def is_serving(tree: Tree, service: str) -> bool:
 
 
 def wait_ready(tree: Tree, services: Sequence[str], *, deadline_s: float) -> None:
-    """Until every service listens. Raises DeadState at once when the parent died, DeadlineExceeded with who is missing."""
+    """Until every service listens. Raises DeadlineExceeded with who is missing; DeadState at once when the parent died or
+    a service dies again and again: it will not come up by waiting."""
+    wait_until(f"cloud {tree.site}", lambda: _missing(tree, services), lambda missing: not missing,
+               lambda missing: _hopeless(tree, missing), deadline_s=deadline_s, every_s=0.1,
+               next=f"tail {tree.file('log')}/*.out")
 
-    def missing() -> tuple[str, ...]:
-        waited = tuple(service for service in services if not is_serving(tree, service))
-        return waited if find_pid(tree) is not None else ("parent died",)
 
-    wait_until(f"cloud {tree.site}", missing, lambda names: not names, lambda names: names == ("parent died",),
-               deadline_s=deadline_s, every_s=0.1, next=f"less {tree.file('log', 'parent.log')}")
+def _missing(tree: Tree, services: Sequence[str]) -> dict[str, int]:
+    """Services that do not listen yet, and how often each has died."""
+    return {service: _deaths(tree, service) for service in services if not is_serving(tree, service)}
+
+
+def _hopeless(tree: Tree, missing: Mapping[str, int]) -> bool:
+    # Not find_pid: while the new process changes from nsenter to Python its command line is empty for a moment.
+    return not _lives(tree) or any(deaths >= HOPELESS for deaths in missing.values())
+
+
+def _lives(tree: Tree) -> bool:
+    try:
+        return shell.is_alive(int(tree.pid_file.read_text()))
+    except (OSError, ValueError):
+        return False
+
+
+def _deaths(tree: Tree, service: str) -> int:
+    try:
+        return int(tree.deaths_file(service).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def stop(tree: Tree) -> None:
-    """Stop the parent, which stops its services; silent if nothing runs."""
+    """Stop the parent, which stops its services; then whatever a killed parent left. Silent if nothing runs."""
     pid = find_pid(tree)
     if pid is not None:
         shell.end(pid, deadline_s=STOP_S)
+    for stray in list_strays(tree.root):
+        shell.end(stray)
     tree.pid_file.unlink(missing_ok=True)
 
 
 def list_strays(root: Path) -> list[int]:
-    """Pids of living processes that name a path below `root`: services whose parent was killed, while they end."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if PARENT in words and str(root) in words:
-            found.append(int(entry.name))
-    return found
+    """Pids of living processes of a tree, by their command lines."""
+    return [pid for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+            if _belongs(pid, root)]
+
+
+def _belongs(pid: int, root: Path) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return False
+    return str(root) in words and any(word.startswith(SERVICES) for word in words)

@@ -58,7 +58,7 @@ class CloudSite:
     hosts: tuple[ComputeHost, ...]
     flavors: tuple[Flavor, ...]
     images: tuple[Image, ...]
-    lease_plugin: str
+    lease_plugins: tuple[str, ...]
     max_lease_s: int
     has_security_groups: bool
     whole_hosts: bool = False
@@ -99,7 +99,8 @@ KVM_TACC = CloudSite(
     flavors=tuple(Flavor(str(number), f"m1.{size}", vcpus, memory, disk)
                   for number, (size, vcpus, memory, disk) in enumerate(_SIZES, start=1)),
     images=(Image("CC-Ubuntu24.04", "base"),),
-    lease_plugin="flavor.instance.plugin",
+    # The host plugin also answers /os-hosts, by which the flavor plugin learns what it may reserve.
+    lease_plugins=("physical.host.plugin", "flavor.instance.plugin", "virtual.floatingip.plugin"),
     max_lease_s=180 * DAY_S,
     has_security_groups=True,
 )
@@ -114,7 +115,7 @@ CHI_UC = CloudSite(
            ComputeHost("skylake-01", 48, 196608, 240, "compute_skylake")),
     flavors=(Flavor("baremetal", "baremetal", 1, 1, 20, _WHOLE_HOST),),
     images=(Image("CC-Ubuntu24.04-CUDA", "gpu,base"), Image("CC-Ubuntu24.04", "base")),
-    lease_plugin="physical.host.plugin",
+    lease_plugins=("physical.host.plugin", "virtual.floatingip.plugin"),
     max_lease_s=7 * DAY_S,
     has_security_groups=False,
     whole_hosts=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -30,6 +31,9 @@ def configure(tree: Tree) -> None:
         file = tree.file("etc", name)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         access.write_private(file, text)
+    if tree.file("etc/nova").exists():
+        # nova looks for this one beside its configuration and nowhere else.
+        shutil.copy(tree.venv / "etc/nova/api-paste.ini", tree.file("etc/nova/api-paste.ini"))
 
 
 def refuse_other_version(tree: Tree) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from provision import say, shell
-from provision.wait import wait_until
+from provision import say
 from rehearsal.clouds import access, loops, process, state, template, venv
 from rehearsal.clouds.layout import Places, Tree
 from rehearsal.clouds.sites import SITES
@@ -42,7 +41,7 @@ def start(places: Places, site: str) -> None:
     tree = _tree(places, site)
     if process.find_pid(tree) is not None:
         return
-    _end_strays(tree)
+    process.stop(tree)  # a killed parent's services may still hold the ports
     state.refuse_other_version(tree)
     if not tree.root.exists():
         tree.root.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +67,6 @@ def stop(places: Places) -> None:
     """Both trees, cleanly; the state stays for the next `up`."""
     for tree in _trees(places):
         process.stop(tree)
-        _end_strays(tree)
 
 
 def destroy(places: Places) -> None:
@@ -97,11 +95,3 @@ def _tree(places: Places, site: str) -> Tree:
 
 def _trees(places: Places) -> Iterator[Tree]:
     return (_tree(places, site) for site in SITES)
-
-
-def _end_strays(tree: Tree) -> None:
-    """Services of a parent that was killed are told by the kernel to end; their ports must be free before the next start."""
-    for pid in process.list_strays(tree.root):
-        shell.end(pid)
-    wait_until(f"old processes of {tree.site} gone", lambda: process.list_strays(tree.root), lambda pids: not pids,
-               lambda _pids: False, deadline_s=15, every_s=0.1)

@@ -1,4 +1,4 @@
-"""Hosts: Debian machines as systemd-nspawn containers with a real systemd, sshd, cloud-init, containerd, address and disks.
+"""Hosts: Debian machines as systemd-nspawn containers with a real systemd, sshd, cloud-init and containerd.
 
 Standard library only: nova-compute imports this inside another virtual environment.
 """

@@ -14,6 +14,7 @@ from rehearsal.hosts.processes import leader_pid
 _NAME = re.compile(r"vd[b-z]")
 _SERIAL = re.compile(r"[A-Za-z0-9-]{0,64}")
 _MODE = stat.S_IFBLK | 0o660
+_DISK_GROUP = 6  # Debian's, the same on every installation
 # virtio hands on this much of a volume's id, and /dev/disk/by-id is named by it.
 _SERIAL_LENGTH = 20
 
@@ -27,7 +28,7 @@ def attach_disk(platform: str, machine: str, loop_device: Path, name: str = "vdb
     _named(name)
     if not _SERIAL.fullmatch(serial):
         raise UsageError(f"serial {serial!r}: letters, digits and dashes were expected")
-    number = os.stat(loop_device).st_rdev
+    number = loop_device.stat().st_rdev
     root = _root(platform, machine)
     _write(root / "etc/tandem/disks" / name, serial[:_SERIAL_LENGTH] + "\n")
     _write(_boot_file(root, name), _boot_text(name, number))
@@ -75,6 +76,8 @@ def _make_node(node: Path, number: int) -> None:
             raise PreconditionMissing(f"{node.name} of the host is another disk", why=f"{node}")
         return
     os.mknod(node, _MODE, number)
+    node.chmod(stat.S_IMODE(_MODE))  # mknod's mode is cut by our umask
+    os.chown(node, 0, _DISK_GROUP)
 
 
 def _write(path: Path, text: str) -> None:

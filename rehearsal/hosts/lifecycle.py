@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from provision import shell
+from provision import say, shell
 from provision.errors import DeadlineExceeded, PreconditionMissing, ToolMissing
 from provision.wait import never, wait_until
 from rehearsal.hosts import cgroups, places, processes, seed
@@ -39,7 +39,7 @@ def start(platform: str, machine: str) -> None:
     """Boot what `stop(keep=True)` left."""
     spec = places.read_spec(platform, machine)
     if spec is None:
-        raise PreconditionMissing(f"host {machine} does not exist", why=f"nothing under {places.host_dir(platform, machine)}")
+        raise PreconditionMissing(f"host {machine} does not exist", why=f"no {places.host_dir(platform, machine)}")
     _launch(spec)
 
 
@@ -49,21 +49,19 @@ def restart(platform: str, machine: str) -> None:
     start(platform, machine)
 
 
-def stop(platform: str, machine: str, *, keep: bool = False, deadline_s: float = 20.0) -> None:
+def stop(platform: str, machine: str, *, keep: bool = False, deadline_s: float = 15.0) -> None:
     """Power off, within the deadline by itself, else by force; delete its files unless `keep`. Silent if absent.
 
     deadline_s 0: pull the plug. Disks are written back in either case.
     """
+    cgroups.subtrees(platform, machine)  # fails before anything is touched if they cannot be seen from here
     leader = processes.leader_pid(platform, machine)
     if leader is not None and deadline_s > 0:
-        processes.power_off(leader)
-        try:
-            _wait_gone(platform, machine, deadline_s)
-        except DeadlineExceeded:
-            processes.kill_all(platform, machine)
-    if processes.alive(platform, machine):
-        processes.kill_all(platform, machine)
-        _wait_gone(platform, machine, _KILL_DEADLINE_S)
+        _power_off(platform, machine, leader, deadline_s)
+    wait_until(
+        f"host {machine} gone", lambda: sorted(processes.kill(platform, machine)), lambda pids: not pids, never,
+        deadline_s=_KILL_DEADLINE_S, every_s=0.1,
+    )
     _unmount(platform, machine)
     cgroups.remove(platform, machine)
     if not keep:
@@ -83,7 +81,8 @@ def destroy_all(platform: str) -> None:
 def leftovers(platform: str) -> list[str]:
     """What of any host is still on the machine, in words."""
     machines = places.list_hosts(platform)
-    found = [f"host {machine} (process {pid})" for machine in machines for pid in processes.nspawn_pids(platform, machine)]
+    found = [f"host {machine} (process {pid})"
+             for machine in machines for pid in processes.nspawn_pids(platform, machine)]
     found += [f"files {places.host_dir(platform, machine)}" for machine in machines]
     found += [f"mount {path}" for path in _mounts() if places.hosts_dir(platform) in path.parents]
     return found + [f"cgroup {subtree}" for subtree in cgroups.existing(platform)]
@@ -124,7 +123,7 @@ def _prepare(spec: HostSpec) -> None:
 
 def _launch(spec: HostSpec) -> None:
     if not exists(spec.platform):
-        raise PreconditionMissing(f"the network namespace {netns(spec.platform)} is not there", next="invoke rehearsal.up")
+        raise PreconditionMissing(f"no network namespace {netns(spec.platform)}", next="invoke rehearsal.up")
     if shell.find("systemd-nspawn") is None:
         raise ToolMissing("systemd-nspawn: not on this machine", next="apt-get install systemd-container")
     log = places.log_path(spec.platform, spec.machine)
@@ -157,11 +156,16 @@ def _unmount(platform: str, machine: str) -> None:
         shell.run(("umount", "-l", root), deadline_s=_KILL_DEADLINE_S)
 
 
-def _wait_gone(platform: str, machine: str, deadline_s: float) -> None:
-    wait_until(
-        f"host {machine} gone", lambda: sorted(processes.alive(platform, machine)), lambda pids: not pids, never,
-        deadline_s=deadline_s, every_s=0.1,
-    )
+def _power_off(platform: str, machine: str, leader: int, deadline_s: float) -> None:
+    """Ask, and wait; a host that does not listen is killed afterwards."""
+    processes.power_off(leader)
+    try:
+        wait_until(
+            f"host {machine} powered off", lambda: sorted(processes.alive(platform, machine)), lambda pids: not pids,
+            never, deadline_s=deadline_s, every_s=0.1,
+        )
+    except DeadlineExceeded as late:
+        say.warn(f"{late.what}: killed")
 
 
 def _delete_files(platform: str, machine: str) -> None:

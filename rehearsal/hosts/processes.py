@@ -10,6 +10,7 @@ from rehearsal.hosts import cgroups
 from rehearsal.hosts.places import root_dir
 
 _PROC = Path("/proc")
+_SUPERVISOR = b"rehearsal.hosts.supervise"
 
 
 def is_running(platform: str, machine: str) -> bool:
@@ -56,10 +57,16 @@ def power_off(leader: int) -> None:
     _signal(leader, signal.SIGRTMIN + 4)
 
 
-def kill_all(platform: str, machine: str) -> None:
-    """End whatever the host still has."""
-    for pid in alive(platform, machine):
+def kill(platform: str, machine: str) -> set[int]:
+    """Kill what the host still has, and return what that was; to be repeated until nothing is left.
+
+    The supervisor comes last: it waits for nspawn, and then ends by itself.
+    """
+    found = alive(platform, machine)
+    hosted = {pid for pid in found if _SUPERVISOR not in _cmdline(pid)}
+    for pid in hosted or found:
         _signal(pid, signal.SIGKILL)
+    return found
 
 
 def alive(platform: str, machine: str) -> set[int]:

@@ -24,14 +24,16 @@ PACKAGES = (
 )
 GPU_PACKAGES = ("firewalld",)
 ENABLED = (
-    "systemd-networkd", "ssh", "containerd", "cgroups-rw", "disk-links@vdb.path", "disk-links@vdb.service",
-    "disk-links@vdc.path", "disk-links@vdc.service",
+    "systemd-networkd", "ssh", "containerd", "cgroups-rw", "disk-mounts", "disk-links@vdb.path",
+    "disk-links@vdb.service", "disk-links@vdc.path", "disk-links@vdc.service",
 )
-# Clock, disks, consoles and packages are the machine's business; cloud-init's hotplug waits for a udev that is not there.
+# Clock, disks, consoles and packages are the machine's business; cloud-init's hotplug waits for udev in vain.
 MASKED = (
-    "systemd-timesyncd.service", "console-getty.service", "getty@tty1.service", "e2scrub_reap.service", "e2scrub_all.timer",
-    "fstrim.timer", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "systemd-pstore.service",
-    "cloud-init-hotplugd.socket", "systemd-firstboot.service",
+    "systemd-timesyncd.service", "console-getty.service", "getty@tty1.service", "e2scrub_reap.service",
+    "e2scrub_all.timer", "fstrim.timer", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "systemd-pstore.service",
+    "cloud-init-hotplugd.socket", "systemd-firstboot.service", "dev-hugepages.mount", "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount", "modprobe@.service", "systemd-modules-load.service",
+    "systemd-network-generator.service",
 )
 
 _HERE = Path(__file__).resolve().parent
@@ -106,8 +108,9 @@ def _build_base(fresh: Path) -> None:
     shutil.copytree(tree / _APT_SOURCES, fresh / "sources")
     _empty(tree / _APT_SOURCES)
     _add_files(tree, _FILES / "base")
-    for key in (tree / "etc/ssh").glob("ssh_host_*_key*"):
-        key.unlink()  # cloud-init makes a host's own
+    # A host's own: cloud-init makes the keys, its specification names it and its resolver.
+    for mine in (*(tree / "etc/ssh").glob("ssh_host_*_key*"), tree / "etc/resolv.conf", tree / "etc/hostname"):
+        mine.unlink(missing_ok=True)
     shell.run(("systemctl", f"--root={tree}", "enable", *ENABLED), deadline_s=_QUICK_DEADLINE_S, log=log)
     shell.run(("systemctl", f"--root={tree}", "mask", *MASKED), deadline_s=_QUICK_DEADLINE_S, log=log)
     _record(tree, fresh)
@@ -133,7 +136,6 @@ def _build_gpu(fresh: Path, base: Path) -> None:
 def _install(tree: Path, sources: Path, log: Path) -> None:
     """The layer's packages, by the tree's own apt with the sources that built the base."""
     resolver = tree / "etc/resolv.conf"
-    before = resolver.read_bytes() if resolver.exists() else None
     shutil.copytree(sources, tree / _APT_SOURCES, dirs_exist_ok=True)
     shutil.copyfile("/etc/resolv.conf", resolver)
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -143,7 +145,7 @@ def _install(tree: Path, sources: Path, log: Path) -> None:
     _empty(tree / _APT_SOURCES)
     for waste in ("var/lib/apt/lists", "var/cache/apt"):
         _empty(tree / waste)
-    resolver.unlink() if before is None else resolver.write_bytes(before)
+    resolver.unlink()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The parent of one host: starts nspawn in the host's cgroups and network, again when the host reboots, and plugs it in.
+"""The parent of one host: starts nspawn in the host's cgroups and network, again after a reboot, and plugs it in.
 
 Run as `python -m rehearsal.hosts.supervise PLATFORM MACHINE`; goes into the background at once, so that the host
 outlives whoever asked for it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-# Everything the rehearsal may ever use: services and floating IPs, two private networks, pods and services of each site.
+# Everything the rehearsal may ever use: services and floating IPs, private networks, pods and services of each site.
 PREFIXES = ("10.30.0.0/16", "10.31.0.0/16", "10.32.0.0/16", "10.233.0.0/16", "10.234.0.0/16")
 
 UPLINK_CIDR = "10.30.0.0/24"

@@ -17,7 +17,7 @@ def ensure_bridge(platform: str, name: str, gateway_cidr: str | None, mtu: int =
     """
     _need(platform)
     if not _has_bridge(platform, bridge_name(name)):
-        # An address of its own, or it would change with every host that comes and goes, and with it all hosts' ARP entries.
+        # An address of its own: else it would change with every host that comes and goes, under the others' feet.
         ip("link", "add", name, "address", _mac(platform, name), "type", "bridge",
            "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0", platform=platform)
     wanted = {gateway_cidr} if gateway_cidr is not None else set()

@@ -90,11 +90,13 @@ def table(site: str) -> str:
 
 
 def _translation(rules: SiteRules) -> list[str]:
-    """Destination: floating IP to host. Source: whoever goes to a floating IP leaves its network as its own or the router's."""
+    """Floating IP to host; and whoever goes to a floating IP leaves its network as its own one, or as the router."""
     pairs = sorted({(_address(fip.address), _address(fip.fixed_ip)) for fip in rules.floating_ips})
+    to_host = _elements(f"{public} : {fixed}" for public, fixed in pairs)
+    to_public = _elements(f"{fixed} : {public}" for public, fixed in pairs)
     lines = [
-        "map to_host { type ipv4_addr : ipv4_addr" + _elements(f"{public} : {fixed}" for public, fixed in pairs) + "; }",
-        "map to_public { type ipv4_addr : ipv4_addr" + _elements(f"{fixed} : {public}" for public, fixed in pairs) + "; }",
+        f"map to_host {{ type ipv4_addr : ipv4_addr{to_host}; }}",
+        f"map to_public {{ type ipv4_addr : ipv4_addr{to_public}; }}",
         "chain prerouting {",
         "  type nat hook prerouting priority -100; policy accept;",
         "  dnat to ip daddr map @to_host",
@@ -115,7 +117,8 @@ def _refusal(rules: SiteRules) -> list[str]:
     filtered = {_address(port.fixed_ip): port.rules for port in rules.ports if port.rules is not None}
     lines: list[str] = []
     for fixed_ip, allowed in sorted(filtered.items()):
-        lines += [f"chain {_chain(fixed_ip)} {{", *(f"  {line} accept" for line in _allowed(allowed)), "  counter drop", "}"]
+        accepted = (f"  {line} accept" for line in _allowed(allowed))
+        lines += [f"chain {_chain(fixed_ip)} {{", *accepted, "  counter drop", "}"]
     lines += [
         "chain security_groups {",
         f"  type filter hook postrouting priority {_AFTER_SOURCE_NAT}; policy accept;",

@@ -24,7 +24,7 @@ _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def close(platform: str) -> None:
-    """Put the seal on; safe to repeat. Raises PreconditionMissing if the machine uses these addresses for something else."""
+    """Put the seal on; safe to repeat. Raises PreconditionMissing if the machine itself uses these addresses."""
     refuse_foreign_routes(platform)
     for prefix in PREFIXES:
         ip("route", "replace", "unreachable", prefix, "metric", METRIC)
@@ -62,13 +62,14 @@ def unreachable_routes() -> list[str]:
 
 
 def refuse_foreign_routes(platform: str) -> None:
-    """The machine may not use the rehearsal's addresses itself: sealing them would cut it off from what it reaches there."""
+    """The machine may not use these addresses itself: the seal would cut it off from what it reaches there."""
     for prefix in PREFIXES:
         for route in ip_json("route", "show", "root", prefix, "table", "main"):
             if route.get("type") != "unreachable" and route.get("dev") != veth(platform):
                 raise PreconditionMissing(
-                    f"{prefix} belongs to the rehearsal, but this machine routes {route['dst']} to {route.get('dev', '?')}",
-                    why="another platform's rehearsal, or a network of yours with the same addresses",
+                    f"{prefix} belongs to the rehearsal, but this machine routes {route['dst']} elsewhere",
+                    why=f"{route['dst']} goes to {route.get('dev', 'no device')}: "
+                    "another platform's rehearsal, or a network of yours with the same addresses",
                     next="ip route show",
                 )
 
@@ -114,4 +115,5 @@ def _namespace_problems(platform: str) -> list[str]:
 
 
 def has_table() -> bool:
+    """Whether the seal's table is there."""
     return shell.run(("nft", "list", "table", "inet", tables.SEAL), deadline_s=DEADLINE_S, ok=(0, 1)).code == 0

@@ -15,7 +15,7 @@ from rehearsal.network.addresses import (
     UPLINK_CIDR,
     veth,
 )
-from rehearsal.network.namespace import exists, ip, ip_json, netns, nft, sysctl
+from rehearsal.network.namespace import NAMESPACES, exists, ip, ip_json, netns, nft, sysctl
 
 _PREFIX = UPLINK_CIDR.rpartition("/")[2]
 
@@ -31,6 +31,7 @@ _SWITCHES = {
     "net.ipv4.conf.default.send_redirects": 0,
     # Security groups and floating IPs must see bridged frames too.
     "net.bridge.bridge-nf-call-iptables": 1,
+    "net.bridge.bridge-nf-call-ip6tables": 1,
     # Offloaded segments of bridged connections can look out of window; the rules must not take them for strangers.
     "net.netfilter.nf_conntrack_tcp_be_liberal": 1,
 }
@@ -63,9 +64,10 @@ def down(platform: str) -> None:
 
 
 def destroy(platform: str) -> None:
-    """Remove all of it, the seal last."""
+    """Remove all of it, the seal last; the seal stays while another platform's namespace stands behind it."""
     down(platform)
-    seal.open_up()
+    if not _others(platform):
+        seal.open_up()
 
 
 def is_up(platform: str) -> bool:
@@ -78,9 +80,10 @@ def leftovers(platform: str) -> list[str]:
     found = [f"network namespace {netns(platform)}"] if exists(platform) else []
     found += [f"process {pid} ({_command(pid)}) in {netns(platform)}" for pid in _processes(platform)]
     found += [f"interface {veth(platform)}"] if _has_link(platform) else []
+    if _others(platform):
+        return found  # the seal is theirs too
     found += [f"unreachable route {prefix}" for prefix in seal.unreachable_routes()]
-    found += [f"table inet {tables.SEAL}"] if seal.has_table() else []
-    return found
+    return found + ([f"table inet {tables.SEAL}"] if seal.has_table() else [])
 
 
 def _plug(platform: str) -> None:
@@ -100,6 +103,11 @@ def _plug(platform: str) -> None:
 
 def _has_link(platform: str) -> bool:
     return any(link["ifname"] == veth(platform) for link in ip_json("link", "show"))
+
+
+def _others(platform: str) -> list[str]:
+    """Namespaces of other platforms."""
+    return sorted(entry.name for entry in NAMESPACES.glob("tandem-*") if entry.name != netns(platform))
 
 
 def _processes(platform: str) -> list[int]:

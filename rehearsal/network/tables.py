@@ -15,6 +15,7 @@ SEAL = "tandem_seal"
 ESCAPED = "escaped"
 
 # `inside` holds (bridge, bridge): frames that stay on their bridge. nft cannot compare two interfaces with each other.
+# IPv6 is off here, but hosts on one bridge could speak it among themselves, past every security group: dropped.
 # Declared first and flushed by chain, so that applying it again neither loses bridges nor opens a gap.
 _GUARD = """\
 table ip {guard} {{
@@ -53,6 +54,9 @@ table ip {guard} {{
     oifname "{uplink}" ct state established,related accept
     oifname "{uplink}" jump refuse
   }}
+}}
+table ip6 {guard} {{
+  chain forward {{ type filter hook forward priority 0; policy drop; }}
 }}
 """
 
@@ -94,7 +98,7 @@ def guard() -> str:
 
 
 def seal(veth: str) -> str:
-    """What the machine drops, and counts: rehearsal addresses on any interface but the veth, and questions from there."""
+    """What the machine drops and counts: rehearsal addresses on other interfaces, and questions from the veth."""
     return _SEAL.format(seal=SEAL, escaped=ESCAPED, veth=veth, machine=MACHINE_ADDRESS, prefixes=", ".join(PREFIXES))
 
 

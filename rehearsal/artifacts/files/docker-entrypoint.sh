@@ -17,22 +17,32 @@ secret() {  # value of the variable $1, or of the file that $1_FILE names, or $2
     if [ -n "$file" ]; then cat "$file"; else printf %s "${value:-$2}"; fi
 }
 
-if [ ! -s "$PGDATA/PG_VERSION" ]; then
+# Written before the first file and removed after the last: a first start that was killed is done again from nothing.
+half=$PGDATA/.initialising
+
+if [ -e "$half" ] || [ ! -s "$PGDATA/PG_VERSION" ]; then
     password=$(secret POSTGRES_PASSWORD "")
     user=$(secret POSTGRES_USER postgres)
     database=$(secret POSTGRES_DB "$user")
     if [ -z "$password" ]; then echo "POSTGRES_PASSWORD is not set and the data folder is empty" >&2; exit 1; fi
     mkdir -p "$PGDATA"
     chmod 700 "$PGDATA"
-    # A start that was killed before leaves a folder that initdb refuses; nothing in it was ever used.
-    find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {} +
-    work=$PGDATA.init
-    rm -rf "$work" 2>/dev/null || true
-    printf %s "$password" > /tmp/password
+    if [ -e "$half" ]; then
+        for entry in "$PGDATA"/*; do
+            case $entry in */lost+found) ;; *) rm -rf "$entry" ;; esac
+        done
+    fi
+    # initdb wants an empty folder, so it works in one of its own and the files move afterwards.
+    : > "$half"
+    rm -rf "$PGDATA/.new"
+    mkdir -m 700 "$PGDATA/.new"
+    (umask 077 && printf %s "$password" > "$PGDATA/.password")
     # shellcheck disable=SC2086  # several arguments are meant
-    initdb -D "$PGDATA" -U "$user" --pwfile=/tmp/password --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 \
-        --locale=C.UTF-8 ${POSTGRES_INITDB_ARGS:-}
-    rm -f /tmp/password
+    initdb -D "$PGDATA/.new" -U "$user" --pwfile="$PGDATA/.password" --auth-local=trust --auth-host=scram-sha-256 \
+        --encoding=UTF8 --locale=C.UTF-8 ${POSTGRES_INITDB_ARGS:-}
+    rm "$PGDATA/.password"
+    mv "$PGDATA"/.new/* "$PGDATA"/
+    rmdir "$PGDATA/.new"
     echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
     pg_ctl -D "$PGDATA" -w -o "-c listen_addresses=''" start
     if [ "$database" != postgres ]; then
@@ -45,5 +55,6 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
         esac
     done
     pg_ctl -D "$PGDATA" -m fast -w stop
+    rm "$half"
 fi
 exec "$@"

@@ -31,7 +31,6 @@ def nova(subject: Subject) -> Mapping[str, str]:
     sections: dict[str, Section] = {
         "DEFAULT": {**default(subject, "nova"), **_nova_default(subject)},
         **oslo(subject),
-        "wsgi": {"api_paste_config": subject.tree.venv / "etc/nova/api-paste.ini"},
         "api": {"auth_strategy": "keystone"},
         "keystone_authtoken": token_check(subject),
         "api_database": database(subject, "nova_api"),

@@ -40,7 +40,7 @@ def blazar(subject: Subject) -> Mapping[str, str]:
         **oslo(subject),
         "keystone_authtoken": token_check(subject),
         "manager": {
-            "plugins": f"{site.lease_plugin},virtual.floatingip.plugin",
+            "plugins": ",".join(site.lease_plugins),
             "minutes_before_end_lease": 0,
             "event_max_retries": 1,
         },

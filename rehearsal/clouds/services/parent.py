@@ -61,6 +61,7 @@ def _serve(tree: Tree, service: str) -> None:
     # nova bans eventlet itself; cinder and glance still import it for its names.
     del sys.modules["eventlet"]
     logging.getLogger().handlers.clear()
+    sys.argv = [service]  # OpenStack's services parse it while they are imported
     from rehearsal.clouds.services import block, compute, leases, network, plain, sqlite
 
     sqlite.tune()

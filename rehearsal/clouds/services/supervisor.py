@@ -30,6 +30,7 @@ class Supervisor:
         self.serve = serve
         self.due = {service: 0.0 for service in services}
         self.pause_s = {service: FIRST_PAUSE_S for service in services}
+        self.deaths = dict.fromkeys(services, 0)
         self.running: dict[int, tuple[str, float]] = {}
 
     def run(self) -> None:
@@ -84,6 +85,8 @@ class Supervisor:
             pause_s = FIRST_PAUSE_S if steady else self.pause_s[service]
             self.pause_s[service] = min(LONGEST_PAUSE_S, pause_s * 2)
             self.due[service] = now + pause_s
+            self.deaths[service] += 1
+            self.tree.deaths_file(service).write_text(str(self.deaths[service]))
             self.tree.ready_file(service).unlink(missing_ok=True)
             LOG.warning("%s (pid %d) died: %s; again in %.0f s", service, pid, _ending(status), pause_s)
 

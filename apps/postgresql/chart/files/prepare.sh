@@ -12,6 +12,8 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     --auth-local trust --auth-host scram-sha-256 --data-checksums
   mv "$PGDATA.draft" "$PGDATA"
 fi
+# A volume whose group was set anew is group-writable all through, and the server refuses such a directory.
+chmod 0700 "$PGDATA"
 
 # A server without a network, for the migration only. The statement that sets the password stays out of its log.
 pg_ctl start --wait --timeout 600 --pgdata "$PGDATA" --options \

@@ -1,0 +1,161 @@
+"""What a cloud tells and is told, as frozen facts. Names are whole; ids are the cloud's, '' in a wish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from typing import Literal
+
+Taggable = Literal["network", "subnet", "router", "group", "port", "address"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a lease holds. kind: Blazar's resource type. of: the flavor's name, the node type or the network's name."""
+
+    kind: str
+    amount: int
+    of: str = ""
+    id: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease. status: Blazar's (PENDING ACTIVE TERMINATED ERROR and the ways between)."""
+
+    name: str
+    status: str
+    hours_left: float
+    reservations: tuple[Reservation, ...] = ()
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network. tagged: False when a run was killed between making and tagging it."""
+
+    name: str
+    id: str = ""
+    tagged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A network's addresses."""
+
+    name: str
+    cidr: IPv4Network
+    gateway: IPv4Address | None
+    id: str = ""
+    tagged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A router. leads_out: it has the public network as gateway. joins: names of our subnets on it."""
+
+    name: str
+    leads_out: bool
+    joins: frozenset[str] = frozenset()
+    id: str = ""
+    tagged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One ingress rule of a security group. protocol: 'any' for all; ports 0, 0: all."""
+
+    protocol: str
+    source: IPv4Network
+    port_from: int = 0
+    port_to: int = 0
+
+    def __str__(self) -> str:
+        ports = f" {self.port_from}-{self.port_to}" if self.port_from else ""
+        return f"{self.protocol}{ports} from {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A security group and its ingress rules."""
+
+    name: str
+    rules: frozenset[Rule] = frozenset()
+    id: str = ""
+    tagged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port. group: its security group's name, '' without. pairs: further sources it may send from."""
+
+    name: str
+    address: IPv4Address
+    group: str = ""
+    pairs: frozenset[IPv4Network] = frozenset()
+    id: str = ""
+    tagged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FloatingIp:
+    """A public address of ours. port: the name of the port it leads to, or ''. reservation: the lease's, or ''."""
+
+    address: IPv4Address
+    port: str = ""
+    reservation: str = ""
+    id: str = ""
+    tagged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """An ssh public key that servers are made with: `type base64`, without its comment."""
+
+    name: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server. status: nova's. fault: nova's words when it is in ERROR."""
+
+    name: str
+    status: str
+    fault: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRequest:
+    """A server to make. Either the flavor is a reservation's, or the hint names one."""
+
+    name: str
+    image: str
+    flavor: str
+    port: str
+    key: str
+    user_data: str
+    hints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A block volume. status: cinder's. server_id: where it is attached, or ''."""
+
+    name: str
+    gib: int
+    status: str = "available"
+    server_id: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of the object store."""
+
+    name: str
+    objects: int = 0
+    mib: float = 0.0

@@ -1,0 +1,129 @@
+"""The way to one site's APIs: openstacksdk with an explicit entry of an explicit file, and its errors in our words.
+
+Credentials are tried once: when they were refused, every later question fails without asking again, because repeated
+refusals lock an account. Every request has a time limit; none is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from provision.errors import (
+    CredentialsRefused,
+    LeaseUnavailable,
+    PlatformError,
+    PreconditionMissing,
+    QuotaExceeded,
+    StepFailed,
+)
+
+REQUEST_S = 60
+"""Time limit of one request. A loaded service answers late; one that hangs would otherwise hang us for ever."""
+
+_QUOTA_WORDS = ("quota", "would spend", "exceed")
+_NOT_NOW = (502, 503, 504)
+
+
+@dataclass
+class Session:
+    """Lazily made, then kept. path: clouds.yaml. entry: its entry. env: only for what to type next."""
+
+    site: str
+    entry: str
+    path: Path
+    env: str
+    transport: Any = None
+    _lock: Lock = field(default_factory=Lock)
+    _connection: Any = None
+    _refused: PlatformError | None = None
+
+    @contextmanager
+    def asking(self, what: str) -> Iterator[Any]:
+        """The SDK connection; whatever it raises comes out as one of ours, saying `what` was asked.
+
+        Imports the SDK here: it costs more than a second, which `invoke --list` must not pay.
+        """
+        import requests
+        from keystoneauth1 import exceptions as auth
+        from openstack import exceptions as sdk
+
+        foreseen = (auth.ClientException, sdk.SDKException, requests.exceptions.RequestException)
+        connection = self._connect(foreseen)
+        try:
+            yield connection
+        except foreseen as error:
+            raise self._translated(what, error) from error
+
+    def _connect(self, foreseen: tuple[type[Exception], ...]) -> Any:
+        with self._lock:
+            if self._refused is not None:
+                raise self._refused
+            if self._connection is None:
+                connection = self._open()
+                try:
+                    connection.session.get_token()
+                except foreseen as error:
+                    raised = self._translated("log in", error, login=True)
+                    if isinstance(raised, CredentialsRefused):
+                        self._refused = raised
+                    raise raised from error
+                self._connection = connection
+            return self._connection
+
+    def _open(self) -> Any:
+        from openstack.config import OpenStackConfig
+        from openstack.connection import Connection
+        from openstack.exceptions import ConfigException
+
+        if not self.path.exists():
+            raise PreconditionMissing(
+                f"{self.site}: no {self.path.name}",
+                why=f"{self.path} does not exist",
+                next=f"invoke doctor --env {self.env}",
+            )
+        try:
+            # Stray OS_* variables would win over the entry: never read.
+            config = OpenStackConfig(config_files=[str(self.path)], secure_files=["/dev/null"], load_envvars=False)
+            region = config.get_one(cloud=self.entry, api_timeout=REQUEST_S)
+        except ConfigException as error:
+            raise PreconditionMissing(
+                f"{self.site}: {self.path} has no usable entry {self.entry!r}",
+                why=str(error),
+                next=f"add the entry, then: invoke doctor --env {self.env} --live",
+            ) from error
+        return Connection(config=region, session=self.transport)
+
+    def _translated(self, what: str, error: Exception, *, login: bool = False) -> PlatformError:
+        status = int(getattr(error, "status_code", None) or getattr(error, "http_status", None) or 0)
+        text = str(getattr(error, "details", None) or error)
+        return refusal(f"{self.site}: {what}", status, text, env=self.env, login=login)
+
+
+def refusal(what: str, status: int, text: str, *, env: str, login: bool = False) -> PlatformError:
+    """An HTTP answer (status 0: no answer) in our words. Pure.
+
+    The clouds tell quotas and full calendars only by text, so the text is read here and nowhere else.
+    """
+    why = f"HTTP {status}: {text}" if status else text
+    low = text.lower()
+    doctor = f"invoke doctor --env {env} --live"
+    if status == 401 or (login and status in (403, 404)):
+        return CredentialsRefused(
+            f"{what}: credentials refused",
+            why=f"{why} (tried once; repeated refusals lock an account)",
+            next=f"put a working application credential into clouds.yaml, then: {doctor}",
+        )
+    if status == 0 or status in _NOT_NOW:
+        return PreconditionMissing(f"{what}: the cloud does not answer", why=why, next=doctor)
+    if "not enough" in low and "available" in low:
+        return LeaseUnavailable(f"{what}: no slot now", why=why, next=f"invoke provision.all --env {env}  (later)")
+    if status == 413 or (status in (403, 409) and any(word in low for word in _QUOTA_WORDS)):
+        return QuotaExceeded(f"{what}: over quota", why=why, next=f"free some, then: invoke provision.all --env {env}")
+    if status == 403:
+        return PreconditionMissing(f"{what}: not allowed", why=why, next=doctor)
+    return StepFailed(what, why=why, next=f"invoke provision.status --env {env}")

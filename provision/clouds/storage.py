@@ -1,0 +1,84 @@
+"""Volumes (Cinder) and containers (Swift), by openstacksdk, as far as the site has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provision.clouds.facts import Container, Volume
+from provision.clouds.ownership import KEY, Owner
+from provision.clouds.session import Session
+
+MARK = "X-Container-Meta-Tandem"
+SEGMENTS = "+segments"
+"""What S3 uploads in parts leave beside a container."""
+
+
+@dataclass(frozen=True)
+class SiteStore:
+    """has_volumes, has_containers: what the site's catalogue holds."""
+
+    session: Session
+    owner: Owner
+    has_volumes: bool
+    has_containers: bool
+
+    def list_volumes(self) -> tuple[Volume, ...]:
+        """Ours."""
+        if not self.has_volumes:
+            return ()
+        with self.session.asking("list volumes") as cloud:
+            found = list(cloud.block_storage.volumes(details=True))
+        owns = self.owner.owns_metadata
+        ours = (volume for volume in found if owns("volume", volume.name or "", volume.metadata or {}))
+        return tuple(
+            Volume(
+                volume.name,
+                volume.size,
+                volume.status,
+                next((attachment["server_id"] for attachment in volume.attachments or ()), ""),
+                volume.id,
+            )
+            for volume in ours
+        )
+
+    def create_volume(self, name: str, gib: int) -> None:
+        """Ask for a volume; it is `available` some time later."""
+        with self.session.asking(f"create volume {name}") as cloud:
+            cloud.block_storage.create_volume(name=name, size=gib, metadata=self.owner.metadata)
+
+    def delete_volume(self, name: str) -> None:
+        """Silent if it is gone."""
+        for volume in self.list_volumes():
+            if volume.name == name:
+                with self.session.asking(f"delete volume {name}") as cloud:
+                    cloud.block_storage.delete_volume(volume.id, ignore_missing=True)
+
+    def list_containers(self) -> tuple[Container, ...]:
+        """Ours."""
+        if not self.has_containers:
+            return ()
+        with self.session.asking("list containers") as cloud:
+            every = list(cloud.object_store.containers(prefix=self.owner.prefix))
+            found = [item for item in every if not item.name.endswith(SEGMENTS)]
+            marks = {item.name: cloud.object_store.head(f"/{item.name}").headers.get(MARK, "") for item in found}
+        return tuple(
+            Container(item.name, item.count, item.bytes / 2**20)
+            for item in found
+            if self.owner.owns_metadata("container", item.name, {KEY: marks[item.name]})
+        )
+
+    def create_container(self, name: str) -> None:
+        """An empty container, marked at birth."""
+        with self.session.asking(f"create container {name}") as cloud:
+            # Not the SDK's create_container: its metadata is one dictionary shared by all containers of a process.
+            cloud.object_store.put(f"/{name}", headers={MARK: self.owner.platform}, raise_exc=True)
+
+    def delete_container(self, name: str) -> None:
+        """With everything in it, and the parts of large uploads."""
+        with self.session.asking(f"delete container {name}") as cloud:
+            there = {item.name for item in cloud.object_store.containers(prefix=name)}
+            for container in (name + SEGMENTS, name):
+                if container in there:
+                    for item in cloud.object_store.objects(container):
+                        cloud.object_store.delete_object(item, ignore_missing=True)
+                    cloud.object_store.delete_container(container, ignore_missing=True)

@@ -1,0 +1,112 @@
+"""The lock of artifacts: what is refused, and what a key depends on."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import serving
+from provision import settings
+from provision.errors import SettingsError
+from rehearsal.artifacts import lock
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = """
+[go]
+version = "1.26.8"
+minimum = "1.26.0"
+[[module]]
+name = "etcd"
+path = "go.etcd.io/etcd/server/v3"
+version = "v3.6.10"
+sum = "h1:abc="
+commands = [{ name = "etcd", package = "go.etcd.io/etcd/server/v3" }]
+[[file]]
+path = "x/etcd"
+commands = ["etcd"]
+[[layer]]
+name = "code"
+kind = "tree"
+source = "code"
+into = "app"
+[[image]]
+ref = "registry.k8s.io/etcd:3.6.10-0"
+layers = ["code"]
+binaries = { etcd = "usr/local/bin/etcd" }
+"""
+
+
+def test_the_shipped_lock_is_whole() -> None:
+    shipped = lock.load()
+    assert {"kubelet", "kubeadm", "kubectl", "helm", "sops", "etcd", "coredns"} <= set(shipped.commands)
+    assert len({image.ref for image in shipped.image}) == len(shipped.image)
+    assert len({image.path for image in shipped.image}) == len(shipped.image), (
+        "two upstreams would share one repository"
+    )
+
+
+def test_the_lock_and_the_settings_name_one_kubernetes() -> None:
+    module, _ = lock.load().commands["kubelet"]
+    assert module.version == f"v{settings.load('rehearsal').kubernetes.version}"
+
+
+def test_the_serving_image_has_the_version_of_the_service() -> None:
+    tags = {image.path: image.tag for image in lock.load().image}
+    assert tags["tandem/serving"] == serving.__version__
+
+
+def test_every_image_that_a_chart_names_is_in_the_lock() -> None:
+    refs = {image.ref for image in lock.load().image}
+    charts = {path.parent.name: tomllib.loads(path.read_text()) for path in ROOT.glob("apps/*/chart.toml")}
+    named = {(name, image) for name, chart in charts.items() for image in chart.get("images", [])}
+    assert not sorted(pair for pair in named if pair[1] not in refs)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('minimum = "1.26.0"', 'minimal = "1.26.0"'),
+        ('sum = "h1:abc="', 'sum = "abc"'),
+        ('version = "v3.6.10"', 'version = "latest"'),
+        ('layers = ["code"]', 'layers = ["cod"]'),
+        ("binaries = { etcd", "binaries = { etcdd"),
+        ("[go]", "[go"),
+    ],
+)
+def test_a_wrong_lock_is_a_settings_error(old: str, new: str) -> None:
+    assert old in TEXT
+    with pytest.raises(SettingsError):
+        lock.parse(TEXT.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("h1:abc=", "h1:abd="), ("1.26.8", "1.26.9"), ("v3.6.10", "v3.6.11"), ('"go.etcd', '"x.etcd')]
+)
+def test_every_input_is_in_the_key_of_a_binary(old: str, new: str) -> None:
+    assert lock.parse(TEXT).command_key("etcd") != lock.parse(TEXT.replace(old, new)).command_key("etcd")
+
+
+def test_a_vendor_file_decides_nothing_about_the_key() -> None:
+    pinned = TEXT.replace('etcd/server/v3" }', f'etcd/server/v3", url = "https://x/y", sha256 = "{"a" * 64}" }}')
+    assert lock.parse(pinned).commands["etcd"][1].is_pinned
+    assert not lock.parse(TEXT).commands["etcd"][1].is_pinned
+    assert lock.parse(TEXT).command_key("etcd") == lock.parse(pinned).command_key("etcd")
+
+
+def test_an_image_changes_with_its_binary_and_a_layer_with_its_files(tmp_path: Path) -> None:
+    ours, other = lock.parse(TEXT), lock.parse(TEXT.replace("h1:abc=", "h1:abd="))
+    assert ours.own_layer_key(ours.image[0]) != other.own_layer_key(other.image[0])
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "a.py").write_text("1")
+    before = ours.layer_key("code", tmp_path)
+    (tmp_path / "code" / "a.txt").write_text("not taken")
+    assert ours.layer_key("code", tmp_path) == before
+    (tmp_path / "code" / "a.py").write_text("2")
+    assert ours.layer_key("code", tmp_path) != before
+
+
+def test_repository_paths_drop_the_host() -> None:
+    image = lock.parse(TEXT).image[0]
+    assert (image.path, image.tag) == ("etcd", "3.6.10-0")

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from serving import stages
+
+TEXT = stages.PATH.read_text(encoding="utf-8")
+
+
+def test_the_table_has_the_four_stages_in_order_of_promotion() -> None:
+    assert tuple(stage.name for stage in stages.load()) == ("testing", "staging", "canary", "production")
+
+
+def test_every_stage_has_a_port_of_its_own_and_one_share() -> None:
+    found = stages.load()
+    assert [stage.port for stage in found] == [18001, 18002, 18003, 18004]
+    assert {stage.gpu_shares for stage in found} == {1}
+    assert found[0].service == "serving-testing"
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("port = 18002", "port = 18001", "four different ports"),
+    ("port = 18002", 'port = "18002"', "stages.staging.port: expected a whole number"),
+    ("port = 18002", "", r"stages.staging: missing \['port'\]"),
+    ("port = 18002", "port = 18002\nspeed = 3", r"unknown \['speed'\]"),
+    ("[stages.canary", "[stages.kanary", r"missing \['canary'\], unknown \['kanary'\]"),
+    ("floor = { memory_mib = 320 }", "floor = { memory_mib = 9999 }", "floor <= request <= limit"),
+    ("replicas = 1", "replicas = 0", "stages.testing.replicas: expected a whole number >= 1"),
+    ("env = {}", "env = { THREADS = 2 }", "stages.testing.env.THREADS: expected a string"),
+])
+def test_a_wrong_table_names_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "stages.toml"
+    assert old in TEXT
+    path.write_text(TEXT.replace(old, new), encoding="utf-8")
+    with pytest.raises(stages.StagesInvalid, match=message):
+        stages.load(path)
+
+
+def test_the_loader_needs_the_standard_library_only() -> None:
+    imported = re.findall(r"^(?:from|import) (\w+)", Path(stages.__file__).read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(imported) <= {"__future__", "collections", "dataclasses", "pathlib", "tomllib", "typing"}

@@ -1,0 +1,264 @@
+"""The rules around the live checks, without anything live: targets, verdict, budgets, evidence, figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from provision.errors import DeadlineExceeded
+from provision.settings import Settings, load
+from provision.site import Site
+from verify import board, budgets, check_gpu, check_onnx, evidence, targets
+from verify.board import Board, Row
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return load("rehearsal")
+
+
+def report(outcome: str, when: str = "call", **extra: Any) -> pytest.TestReport:
+    made = pytest.TestReport(
+        "verify/check_x.py::test_y[kvm-tacc]",
+        ("", 0, ""),
+        {},
+        cast(Any, outcome),
+        None,
+        cast(Any, when),
+        duration=1.0,
+        user_properties=extra.pop("user_properties", ()),
+    )
+    for name, value in extra.items():
+        setattr(made, name, value)
+    return made
+
+
+def item(**params: Any) -> pytest.Item:
+    return cast(pytest.Item, SimpleNamespace(callspec=SimpleNamespace(params=params)) if params else SimpleNamespace())
+
+
+# targets
+
+
+def test_a_check_is_asked_at_every_site_node_and_gpu(settings: Settings) -> None:
+    names = list(settings.sites)
+    assert targets.site_rows(settings, names) == [("kvm-tacc",), ("chi-uc",)]
+    assert len(targets.node_rows(settings, names)) == 4
+    assert targets.gpu_rows(settings, names) == [("chi-uc", "gpu1")]
+
+
+def test_marked_sites_filter_and_keep_the_settings_order(settings: Settings) -> None:
+    assert targets.marked("test_x", ("chi-uc", "kvm-tacc"), settings) == ["kvm-tacc", "chi-uc"]
+
+
+@pytest.mark.parametrize("names", [("kvm-tac",), ()])
+def test_a_mark_that_names_no_site_is_an_error(settings: Settings, names: tuple[str, ...]) -> None:
+    with pytest.raises(pytest.Collector.CollectError, match="there are kvm-tacc, chi-uc"):
+        targets.marked("test_x", names, settings)
+
+
+@pytest.mark.parametrize(
+    ("params", "sites"),
+    [
+        ({"site": ("kvm-tacc",)}, {"kvm-tacc"}),
+        ({"node": ("kvm-tacc", "node2")}, {"kvm-tacc"}),
+        ({"gpu": ("chi-uc", "gpu1")}, {"chi-uc"}),
+        ({"stage": "testing"}, {"chi-uc"}),
+        ({}, {"kvm-tacc", "chi-uc"}),
+    ],
+)
+def test_a_check_speaks_about_the_sites_of_its_parameters(
+    settings: Settings, params: dict[str, Any], sites: set[str]
+) -> None:
+    assert targets.sites_of(item(**params), settings) == sites
+
+
+# verdict
+
+
+def test_a_run_of_nothing_is_red() -> None:
+    assert board.verdict([]) == "nothing was checked"
+
+
+@pytest.mark.parametrize("outcome", ["failed", "error", "skipped", "xfailed"])
+def test_anything_but_passed_is_red_and_named(outcome: str) -> None:
+    rows = [Row("a", "passed", 0.1), Row("b", outcome, 0.1)]
+    assert board.verdict(rows) == f"{outcome}: b"
+
+
+def test_all_passed_is_green() -> None:
+    assert board.verdict([Row("a", "passed", 0.1)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("reports", "outcome"),
+    [
+        ([report("passed", "setup"), report("passed"), report("passed", "teardown")], "passed"),
+        ([report("passed", "setup"), report("failed"), report("passed", "teardown")], "failed"),
+        ([report("failed", "setup"), report("passed", "teardown")], "error"),
+        ([report("passed", "setup"), report("passed"), report("failed", "teardown")], "error"),
+        ([report("skipped", "setup"), report("passed", "teardown")], "skipped"),
+        ([report("passed", "setup"), report("skipped", wasxfail="known")], "xfailed"),
+        ([report("passed", "setup"), report("passed", wasxfail="known")], "xfailed"),
+    ],
+)
+def test_the_worst_phase_of_a_check_counts(reports: list[pytest.TestReport], outcome: str) -> None:
+    found = Board(())
+    for each in reports:
+        found.pytest_runtest_logreport(each)
+    assert [row.outcome for row in found.rows.values()] == [outcome]
+
+
+@pytest.mark.parametrize(
+    ("rows", "elsewhere", "before", "after"),
+    [
+        (["passed"], 0, 0, 0),
+        (["passed", "skipped"], 0, 0, 1),
+        (["skipped"], 0, 0, 1),
+        ([], 0, 5, 1),
+        ([], 3, 5, 5),
+        (["failed"], 0, 1, 1),
+        ([], 0, 4, 4),
+    ],
+)
+def test_exit_status(rows: list[str], elsewhere: int, before: int, after: int) -> None:
+    """5: everything collected speaks about a site that was not asked for; never 0 when nothing passed."""
+    found = Board(
+        (),
+        rows={str(number): Row(str(number), outcome, 0.0) for number, outcome in enumerate(rows)},
+        elsewhere=elsewhere,
+    )
+    session = SimpleNamespace(exitstatus=pytest.ExitCode(before))
+    found.pytest_sessionfinish(cast(pytest.Session, session))
+    assert session.exitstatus == after
+
+
+def test_figures_stand_beside_the_check() -> None:
+    row = board.merged(None, report("passed", user_properties=[("figure", "p95 12 ms"), ("other", 1)]))
+    assert board.line(row) == "passed     1.00s verify/check_x.py::test_y[kvm-tacc]   p95 12 ms"
+
+
+# budgets
+
+
+def test_a_budget_of_the_environment_wins(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.toml"
+    path.write_text("[onnx]\np95_ms = 10\nn = 40\n[rehearsal.onnx]\np95_ms = 99\n")
+    assert budgets.read("onnx.p95_ms", env="rehearsal", path=path) == 99
+    assert budgets.read("onnx.p95_ms", env="chameleon", path=path) == 10
+    assert budgets.read("onnx.n", env="rehearsal", path=path) == 40
+
+
+@pytest.mark.parametrize("key", ["onnx", "onnx.p99_ms", "nothing.at.all", "onnx.flag", "onnx.word"])
+def test_a_budget_that_is_no_number_names_file_and_key(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "budgets.toml"
+    path.write_text('[onnx]\np95_ms = 10\nflag = true\nword = "10"\n')
+    with pytest.raises(KeyError, match=f"budgets.toml -> {key} -> expected a number"):
+        budgets.read(key, path=path)
+
+
+# evidence
+
+
+def pod(name: str, phase: str = "Running", **containers: bool) -> dict[str, Any]:
+    ready = [{"name": each, "ready": is_ready} for each, is_ready in containers.items()]
+    return {"metadata": {"namespace": "data", "name": name}, "status": {"phase": phase, "containerStatuses": ready}}
+
+
+def test_pods_not_ready_are_found() -> None:
+    pods = [
+        pod("well", a=True),
+        pod("half", a=True, b=False),
+        pod("pending", "Pending"),
+        pod("job", "Succeeded", a=False),
+        pod("failed", "Failed", a=False),
+    ]
+    assert [name for _, name in evidence.not_ready(pods)] == ["half", "pending", "failed"]
+
+
+def test_a_nodeid_becomes_one_folder() -> None:
+    nodeid = "verify/check_onnx.py::test_latency[testing]"
+    assert evidence.folder_name(nodeid) == "check_onnx.test_latency.testing"
+    assert "/" not in evidence.folder_name("a/../b.py::test_x[../../etc]")
+
+
+class Doors:
+    """A site whose hosts answer and whose cluster does not."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.name, self.own, self.asked = "chi-uc", settings.sites["chi-uc"], 0
+        self.kube = self.hosts = self
+
+    def run(self, *words: Any, deadline_s: float, **_options: Any) -> Any:
+        self.asked += 1
+        if words[0] != "gpu1":
+            raise DeadlineExceeded("kubectl: not within 20 s")
+        return SimpleNamespace(stdout="from the host\n")
+
+
+def test_a_failing_collector_leaves_its_error_and_the_others_their_files(tmp_path: Path, settings: Settings) -> None:
+    told = evidence.collect([cast(Site, Doors(settings))], tmp_path, "verify/check_gpu.py::test_x", env="rehearsal")
+    folder = tmp_path / "check_gpu.test_x" / "chi-uc"
+    assert "not collected: DeadlineExceeded: kubectl: not within 20 s" in (folder / "pods.txt").read_text()
+    assert (folder / "gpu1.journal.txt").read_text() == "from the host\n"
+    assert "not collected: nodes.txt" in told
+    assert "check_gpu.test_x" in (tmp_path / "check_gpu.test_x" / "summary.txt").read_text()
+
+
+def test_fresh_evidence_is_pointed_to_and_not_collected_again(tmp_path: Path, settings: Settings) -> None:
+    doors = Doors(settings)
+    evidence.collect([cast(Site, doors)], tmp_path, "verify/check_gpu.py::test_x", env="rehearsal")
+    asked = doors.asked
+    told = evidence.collect([cast(Site, doors)], tmp_path, "verify/check_gpu.py::test_y", env="rehearsal")
+    assert doors.asked == asked
+    assert told == f"chi-uc: as in {tmp_path / 'check_gpu.test_x' / 'chi-uc'}"
+    assert told in (tmp_path / "check_gpu.test_y" / "summary.txt").read_text()
+
+
+def test_without_sites_the_failure_still_has_a_summary(tmp_path: Path) -> None:
+    assert evidence.collect([], tmp_path, "verify/check_lease.py::test_x", env="rehearsal").startswith("none")
+
+
+# figures
+
+
+@pytest.mark.parametrize(("percent", "value"), [(50, 5.0), (95, 10.0), (90, 9.0), (100, 10.0), (1, 1.0)])
+def test_percentiles_are_nearest_rank(percent: float, value: float) -> None:
+    assert check_onnx.percentile([float(n) for n in range(10, 0, -1)], percent) == value
+
+
+def test_cosine() -> None:
+    assert check_onnx.cosine([1.0, 0.0], [2.0, 0.0]) == pytest.approx(1.0)
+    assert check_onnx.cosine([1.0, 0.0], [0.0, 3.0]) == pytest.approx(0.0)
+    assert check_onnx.cosine([0.0, 0.0], [1.0, 0.0]) == 0.0
+    assert check_onnx.cosine([1.0], [1.0, 0.0]) == 0.0
+
+
+def test_shares_of_live_pods_are_counted() -> None:
+    def asking(name: str, shares: str, phase: str = "Running", node: str = "gpu1") -> dict[str, Any]:
+        limits = {"limits": {check_gpu.RESOURCE: shares}} if shares else {}
+        return {
+            "metadata": {"namespace": "serving", "name": name},
+            "status": {"phase": phase},
+            "spec": {"nodeName": node, "containers": [{"resources": limits}, {}]},
+        }
+
+    pods = [
+        asking("a", "1"),
+        asking("b", "2"),
+        asking("done", "1", "Succeeded"),
+        asking("none", ""),
+        asking("c", "1", node=""),
+    ]
+    assert check_gpu.shares_asked(pods) == {"serving/a": 1, "serving/b": 2, "serving/none": 0, "serving/c": 1}
+    assert "serving/c" not in check_gpu.placed(pods)
+
+
+def test_a_simulated_card_is_never_hidden(settings: Settings) -> None:
+    card = settings.sites["chi-uc"].gpu
+    assert card is not None
+    assert check_gpu.told(card, "6 shares") == "GPU: simulated; 6 shares"
+    assert check_gpu.told(card.model_copy(update={"simulated": False}), "6 shares") == "6 shares"

@@ -1,0 +1,1 @@
+"""Drills: live tests that restart, cut, delete or kill. Only on request; freely in the rehearsal."""
