@@ -117,7 +117,8 @@ def _step_task(name: str, runbook: str) -> Task[Any]:
         _finish(lambda: commands.provision_step(_options(env, site, platform, yes, json), name), json)
 
     body.__doc__ = runbook
-    return task(name=name, help=COMMON)(body)
+    made: Task[Any] = task(name=name, help=COMMON)(body)
+    return made
 
 
 def _runbook(name: str) -> str:

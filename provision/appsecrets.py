@@ -53,6 +53,11 @@ def namespaces(site_name: str) -> tuple[str, ...]:
     return tuple(sorted({LINK_NAMESPACE, *(release.namespace for release in releases.at(site_name))}))
 
 
+def config(settings: Settings, site_name: str) -> Mapping[str, str]:
+    """The data of the config map that every namespace has."""
+    return {"platform": settings.platform, "env": settings.env, "site": site_name}
+
+
 def wanted(settings: Settings, site_name: str) -> tuple[WantedSecret, ...]:
     """Every Secret of a site: what chart.toml names, the object store's key, a pull secret in each namespace."""
     found = releases.secret_keys(releases.at(site_name))

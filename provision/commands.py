@@ -67,7 +67,7 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
     run = Run(settings.state_dir)
     sites = chosen_sites(open_sites(settings, run), options.site)
     plans = _plans(sites, STEPS, asked=embedded.is_up(settings))
-    _show_plans(plans)
+    _show_plans(settings, plans)
     changes = sum(len(plan.changes) for plan in plans)
     if check and changes:
         raise DriftFound(
@@ -185,7 +185,7 @@ def _show_plans(settings: Settings, plans: Sequence[Plan]) -> None:
 
 
 def _confirm(plans: Sequence[Plan], settings: Settings) -> None:
-    _show_plans(plans)
+    _show_plans(settings, plans)
     if not any(plan.changes for plan in plans):
         return
     if not say.has_terminal():

@@ -21,6 +21,7 @@ from provision.errors import CommandFailed, DeadlineExceeded
 from provision.releases import Release
 
 RECORDS = "owner=helm"
+MADE = "app.kubernetes.io/managed-by=Helm"
 MARK = "tandem inputs "
 HISTORY = 3
 DEPLOYED = "deployed"

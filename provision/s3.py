@@ -1,4 +1,4 @@
-"""The shipped S3 key, and requests signed with it (AWS signature version 4, in the URL): no client library, no secret sent.
+"""The shipped S3 key, and requests signed with it (AWS signature version 4, in the URL): no secret is sent.
 
 A signed URL can be handed to a host, which then reads or writes one object without ever seeing the key.
 """

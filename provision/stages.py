@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from provision import say
 from provision.commands import Options
@@ -91,7 +92,7 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 def _embed(
     site: Site, forward: Forward, texts: Sequence[str]
-) -> tuple[dict[str, list[list[float]]] | dict[str, str], float]:
+) -> tuple[Any, float]:
     """POST /embed from the site's entry node; returns the answer and its milliseconds."""
     out = _curl(
         site,
@@ -104,9 +105,8 @@ def _embed(
     return json.loads(body), float(seconds) * 1000
 
 
-def _get(site: Site, forward: Forward, path: str) -> dict[str, str]:
-    answer: dict[str, str] = json.loads(_curl(site, forward, path, [], ""))
-    return answer
+def _get(site: Site, forward: Forward, path: str) -> Any:
+    return json.loads(_curl(site, forward, path, [], ""))
 
 
 def _curl(site: Site, forward: Forward, path: str, words: Sequence[str], body: str) -> str:

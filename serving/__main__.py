@@ -24,7 +24,7 @@ log = logging.getLogger("serving")
 
 
 def main() -> int:
-    """0 drained and stopped · 1 could not listen · 2 an environment variable is wrong."""
+    """0 drained and stopped · 2 an environment variable is wrong · 3 could not listen."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
         config = from_env(os.environ)
@@ -33,7 +33,7 @@ def main() -> int:
         return 2
     server = build(config)
     server.run()
-    return 0 if server.started else 1
+    return 0 if server.started else 3
 
 
 def build(config: Config) -> uvicorn.Server:

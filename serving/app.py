@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 from serving import __version__
 from serving.errors import Closed, QueueFull
 from serving.metrics import CONTENT_TYPE
-from serving.service import Answer, Service
+from serving.service import Answer, Phase, Service
 
 JSON = "application/json"
 PATHS = ("/embed", "/livez", "/readyz", "/metrics")
@@ -159,6 +159,8 @@ class _Account:
             headers |= {"x-model-name": model.manifest.name, "x-model-version": model.manifest.version,
                         "x-model-precision": model.manifest.precision, "x-provider": model.provider}
             headers |= {"x-degraded": "true"} if model.degraded else {}
+        if self._service.phase is Phase.DRAINING:
+            headers["connection"] = "close"      # a kept connection would end under its client's next request
         return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 

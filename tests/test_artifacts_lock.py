@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from pathlib import Path
 
@@ -62,6 +63,24 @@ def test_every_image_that_a_chart_names_is_in_the_lock() -> None:
     charts = {path.parent.name: tomllib.loads(path.read_text()) for path in ROOT.glob("apps/*/chart.toml")}
     named = {(name, image) for name, chart in charts.items() for image in chart.get("images", [])}
     assert not sorted(pair for pair in named if pair[1] not in refs)
+
+
+def test_whatever_the_exporter_imports_decides_the_model() -> None:
+    layer = lock.load().layers["serving-model"]
+    found, waiting = {"__init__"}, ["export"]
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        tree = ast.parse((ROOT / "serving" / f"{name}.py").read_text())
+        waiting += [other for other in _imports_of_serving(tree) if other not in found]
+    assert {f"{name}.py" for name in found} == set(layer.pattern)
+
+
+def _imports_of_serving(tree: ast.Module) -> set[str]:
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    whole = {alias.name for node in froms if node.module == "serving" for alias in node.names}
+    parts = {str(node.module).split(".")[1] for node in froms if str(node.module).startswith("serving.")}
+    return {name for name in whole | parts if (ROOT / "serving" / f"{name}.py").exists()}
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from provision.errors import PreconditionMissing
+from provision.errors import PlatformError, PreconditionMissing
 from rehearsal.artifacts import bundle, servers
 
 
@@ -73,3 +74,15 @@ def test_a_bundle_arrives_as_it_left(tmp_path: Path) -> None:
 def test_an_empty_cache_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(PreconditionMissing, match="nothing to pack"):
         bundle.pack(tmp_path / "empty", tmp_path / "all.tgz")
+
+
+def test_a_changed_bundle_is_refused(tmp_path: Path) -> None:
+    out = bundle.pack(_cache(tmp_path / "here"), tmp_path / "all.tgz")
+    with tarfile.open(out) as archive:
+        archive.extractall(tmp_path / "open", filter="tar")
+    (tmp_path / "open" / "bin" / "etcd-1-abc" / "etcd").write_text("other")
+    with tarfile.open(tmp_path / "bad.tgz", "w:gz") as archive:
+        archive.add(tmp_path / "open", ".")
+    with pytest.raises(PlatformError, match="1 files are not what was packed"):
+        bundle.unpack(tmp_path / "there", tmp_path / "bad.tgz")
+    assert not (tmp_path / "there" / "bin").exists()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provision.settings import load
+from provision.settings import ROOT, load
 from verify.drills import cli, faults, listing
 
 NAMES: listing.Names = {
@@ -62,7 +62,7 @@ def test_the_chart_carries_objects_as_they_are(tmp_path: Path) -> None:
 def test_every_fault_is_found_and_repaired_at_a_site_that_exists() -> None:
     settings = load("rehearsal")
     assert [fault.name for fault in faults.FAULTS if fault.site not in settings.sites] == []
-    verify = Path(cli.ROOT) / "verify"
+    verify = ROOT / "verify"
     areas = {area for fault in faults.FAULTS for area in fault.areas}
     assert [area for area in areas if not (verify / f"check_{area}.py").exists()] == []
 

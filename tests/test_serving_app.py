@@ -142,11 +142,12 @@ def test_an_unforeseen_failure_of_loading_is_shown_too() -> None:
 
 
 def test_draining_is_not_ready_but_still_answers() -> None:
-    async def ask(client: httpx.AsyncClient, service: Service) -> tuple[int, int]:
+    async def ask(client: httpx.AsyncClient, service: Service) -> tuple[int, int, str]:
         service.drain()
-        return (await ready(client, service))[0], (await client.post("/embed", json={"texts": ["the"]})).status_code
+        answer = await client.post("/embed", json={"texts": ["the"]})
+        return (await ready(client, service))[0], answer.status_code, answer.headers["connection"]
 
-    assert visit(ask) == (503, 200)
+    assert visit(ask) == (503, 200, "close")
 
 
 def test_metrics_carry_stage_version_and_provider() -> None:

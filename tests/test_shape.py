@@ -104,10 +104,10 @@ def test_a_step_never_asks_which_environment_it_is_in(step: AnyStep) -> None:
     )
 
 
-@pytest.mark.parametrize("path", sorted(CASES.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_case_belongs_to_a_step_and_is_toml(path: Path) -> None:
-    assert path.parent.name in ORDER
-    assert tomllib.loads(path.read_text())
+def test_every_case_belongs_to_a_step_and_is_toml() -> None:
+    paths = sorted(CASES.glob("*/*.toml"))
+    assert paths
+    assert [path for path in paths if path.parent.name not in ORDER or not tomllib.loads(path.read_text())] == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "verify").glob("check_*.py")), ids=lambda path: path.stem)

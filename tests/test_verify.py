@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from provision.errors import DeadlineExceeded
-from provision.settings import Settings, load
+from provision.settings import ROOT, Settings, load
 from provision.site import Site
 from verify import board, budgets, check_gpu, check_onnx, evidence, targets
 from verify.board import Board, Row
@@ -146,10 +147,11 @@ def test_figures_stand_beside_the_check() -> None:
 
 def test_a_budget_of_the_environment_wins(tmp_path: Path) -> None:
     path = tmp_path / "budgets.toml"
-    path.write_text("[onnx]\np95_ms = 10\nn = 40\n[rehearsal.onnx]\np95_ms = 99\n")
+    path.write_text("[onnx]\np95_ms = 10\nn = 40\n[rehearsal.onnx]\np95_ms = 99\n[settled.onnx]\np95_ms = 50\n")
     assert budgets.read("onnx.p95_ms", env="rehearsal", path=path) == 99
     assert budgets.read("onnx.p95_ms", env="chameleon", path=path) == 10
-    assert budgets.read("onnx.n", env="rehearsal", path=path) == 40
+    assert budgets.read("onnx.n", env="rehearsal", settled=True, path=path) == 40
+    assert budgets.read("onnx.p95_ms", env="rehearsal", settled=True, path=path) == 50
 
 
 @pytest.mark.parametrize("key", ["onnx", "onnx.p99_ms", "nothing.at.all", "onnx.flag", "onnx.word"])
@@ -158,6 +160,13 @@ def test_a_budget_that_is_no_number_names_file_and_key(tmp_path: Path, key: str)
     path.write_text('[onnx]\np95_ms = 10\nflag = true\nword = "10"\n')
     with pytest.raises(KeyError, match=f"budgets.toml -> {key} -> expected a number"):
         budgets.read(key, path=path)
+
+
+def test_every_budget_that_is_asked_for_is_there() -> None:
+    text = "\n".join(path.read_text() for path in (ROOT / "verify").rglob("*.py"))
+    asked = set(re.findall(r"""budgets?(?:\.read)?\(["']([a-z_]+\.[a-z0-9_]+)["']""", text))
+    assert asked
+    assert [key for key in sorted(asked) if not isinstance(budgets.read(key), float)] == []
 
 
 # evidence

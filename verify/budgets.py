@@ -10,10 +10,15 @@ from typing import Any
 PATH = Path(__file__).with_name("budgets.toml")
 
 
-def read(key: str, *, env: str = "", path: Path = PATH) -> float:
-    """The number at a dotted key; a table of the environment's name overrides. Raises KeyError naming file and key."""
+def read(key: str, *, env: str = "", settled: bool = False, path: Path = PATH) -> float:
+    """The number at a dotted key. Raises KeyError naming file and key.
+
+    A table of the environment's name overrides; with `settled` (the platform has stood for a while, so nothing is still
+    on its way up) a table under `settled` overrides that.
+    """
     table = tomllib.loads(path.read_text())
-    for dotted in ([f"{env}.{key}"] if env else []) + [key]:
+    layers = [*(["settled"] if settled else []), *([env] if env else [])]
+    for dotted in [*(f"{layer}.{key}" for layer in layers), key]:
         found = _at(table, dotted)
         if found is not None:
             return found

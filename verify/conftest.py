@@ -43,11 +43,14 @@ class NodeUnderTest:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--env, --site, --run-dir."""
+    """--env, --site, --run-dir, --settled."""
     group = parser.getgroup("tandem")
     group.addoption("--env", default="", help="environment (default: TANDEM_ENV, else rehearsal)")
     group.addoption("--site", default="", help="one site (default: all)")
     group.addoption("--run-dir", default="", help="an existing run folder <state>/runs/<utc> (default: a new one)")
+    group.addoption(
+        "--settled", action="store_true", help="the platform has stood for a while: wait for nothing to come up"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -164,9 +167,10 @@ def stage(request: pytest.FixtureRequest) -> stages.Stage:
 
 
 @pytest.fixture(scope="session")
-def budget(settings: Settings) -> Callable[[str], float]:
+def budget(request: pytest.FixtureRequest, settings: Settings) -> Callable[[str], float]:
     """budget("onnx.cosine_min"): a number of budgets.toml."""
-    return lambda key: budgets.read(key, env=settings.env)
+    settled = bool(request.config.getoption("settled"))
+    return lambda key: budgets.read(key, env=settings.env, settled=settled)
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ def marked(check: str, names: Sequence[str], settings: Settings) -> list[str]:
     """The sites of a check, in the settings' order. Raises CollectError for one that does not exist."""
     unknown = [name for name in names if name not in settings.sites]
     if unknown or not names:
-        raise pytest.Collector.CollectError(f"{check}: sites({', '.join(unknown)}): there are {', '.join(settings.sites)}")
+        there = ", ".join(settings.sites)
+        raise pytest.Collector.CollectError(f"{check}: sites({', '.join(unknown)}): there are {there}")
     return [name for name in settings.sites if name in names]
 
 

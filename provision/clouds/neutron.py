@@ -2,129 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from typing import Any
 
-from provision.clouds.facts import FloatingIp, Group, Network, Port, Router, Rule, Subnet, Taggable
+from provision.clouds.facts import Port, Rule, Subnet, Taggable
+from provision.clouds.neutron_reads import ROUTER_INTERFACE, SDK, NeutronReads
 from provision.clouds.neutron_rules import parse_rule, rule_body
-from provision.clouds.ownership import Owner
-from provision.clouds.session import Session
 from provision.errors import PreconditionMissing
-
-ROUTER_INTERFACE = "network:router_interface"
-RESERVED = "reservation:"
-_SDK: Mapping[Taggable, str] = {
-    "network": "network",
-    "subnet": "subnet",
-    "router": "router",
-    "group": "security_group",
-    "port": "port",
-    "address": "ip",
-}
-"""Our words for the SDK's."""
 
 
 @dataclass(frozen=True)
-class NeutronNetworks:
-    """Neutron at one site. has_groups: whether the site knows security groups."""
-
-    session: Session
-    owner: Owner
-    has_groups: bool
-
-    def has_network(self, name: str) -> bool:
-        """Whether the site offers a network of this name."""
-        with self.session.asking(f"find network {name}") as cloud:
-            return any(True for _ in cloud.network.networks(name=name))
-
-    def list_networks(self) -> tuple[Network, ...]:
-        """Ours."""
-        return tuple(Network(found.name, found.id, self._tagged(found)) for found in self._ours("network"))
-
-    def list_subnets(self) -> tuple[Subnet, ...]:
-        """Ours."""
-        return tuple(
-            Subnet(
-                found.name,
-                IPv4Network(found.cidr),
-                IPv4Address(found.gateway_ip) if found.gateway_ip else None,
-                found.id,
-                self._tagged(found),
-            )
-            for found in self._ours("subnet")
-        )
-
-    def list_routers(self) -> tuple[Router, ...]:
-        """Ours, with the names of our subnets on them."""
-        routers = self._ours("router")
-        if not routers:
-            return ()
-        names = {subnet.id: subnet.name for subnet in self.list_subnets()}
-        joined: dict[str, set[str]] = {router.id: set() for router in routers}
-        for port in self._all("port"):
-            if port.device_owner == ROUTER_INTERFACE and port.device_id in joined:
-                joined[port.device_id] |= {names[ip["subnet_id"]] for ip in port.fixed_ips if ip["subnet_id"] in names}
-        return tuple(
-            Router(
-                router.name,
-                bool((router.external_gateway_info or {}).get("network_id")),
-                frozenset(joined[router.id]),
-                router.id,
-                self._tagged(router),
-            )
-            for router in routers
-        )
-
-    def list_groups(self) -> tuple[Group, ...]:
-        """Ours; none where the site has no security groups."""
-        if not self.has_groups:
-            return ()
-        return tuple(
-            Group(
-                found.name,
-                frozenset(rule for rule in map(parse_rule, found.security_group_rules) if rule is not None),
-                found.id,
-                self._tagged(found),
-            )
-            for found in self._ours("group")
-        )
-
-    def list_ports(self) -> tuple[Port, ...]:
-        """Ours."""
-        names = {group.id: group.name for group in self.list_groups()}
-        return tuple(
-            Port(
-                found.name,
-                IPv4Address(found.fixed_ips[0]["ip_address"]),
-                next((names[group] for group in found.security_group_ids or () if group in names), ""),
-                frozenset(IPv4Network(pair["ip_address"]) for pair in found.allowed_address_pairs or ()),
-                found.id,
-                self._tagged(found),
-            )
-            for found in self._ours("port")
-        )
-
-    def list_addresses(self, reservation: str = "") -> tuple[FloatingIp, ...]:
-        """Ours by tag, and those that `reservation` hands out."""
-        reserved = f"{RESERVED}{reservation}" if reservation else None
-        found = [
-            ip
-            for ip in self._all("address")
-            if self.owner.tag in ip.tags or ip.description == self.owner.tag or reserved in ip.tags
-        ]
-        names = {port.id: port.name for port in self._ours("port")} if found else {}
-        return tuple(
-            FloatingIp(
-                IPv4Address(ip.floating_ip_address),
-                names.get(ip.port_id, "") if ip.port_id else "",
-                next((tag.removeprefix(RESERVED) for tag in ip.tags if tag.startswith(RESERVED)), ""),
-                ip.id,
-                self._tagged(ip),
-            )
-            for ip in found
-        )
+class NeutronNetworks(NeutronReads):
+    """Neutron at one site."""
 
     def tag(self, kind: Taggable, name: str) -> None:
         """Tag what was made but not tagged."""
@@ -148,7 +39,7 @@ class NeutronNetworks:
     def create_router(self, name: str, public: str, subnet: str) -> None:
         """Make a router, or complete one."""
         gateway = {"network_id": self._public(public)}
-        router = self._find("router", name) or self._create("router", name=name, external_gateway_info=gateway)
+        router = self.find("router", name) or self._create("router", name=name, external_gateway_info=gateway)
         with self.session.asking(f"complete router {name}") as cloud:
             if not (router.external_gateway_info or {}).get("network_id"):
                 cloud.network.update_router(router, external_gateway_info=gateway)
@@ -201,14 +92,14 @@ class NeutronNetworks:
 
     def delete(self, kind: Taggable, name: str) -> None:
         """Delete one thing of ours by name; silent if it is gone."""
-        found = self._find(kind, name)
+        found = self.find(kind, name)
         if found is None:
             return
         with self.session.asking(f"delete {kind} {name}") as cloud:
             if kind == "router":
                 for port in cloud.network.ports(device_id=found.id, device_owner=ROUTER_INTERFACE):
                     cloud.network.remove_interface_from_router(found, port_id=port.id)
-            getattr(cloud.network, f"delete_{_SDK[kind]}")(found, ignore_missing=True)
+            getattr(cloud.network, f"delete_{SDK[kind]}")(found, ignore_missing=True)
 
     def _guard(self, port: Port) -> dict[str, object]:
         """Security group and pairs of a port; nothing where the site has neither."""
@@ -221,7 +112,7 @@ class NeutronNetworks:
     def _create(self, kind: Taggable, **attributes: object) -> Any:
         name = attributes.get("name", "")
         with self.session.asking(f"create {kind} {name}") as cloud:
-            make: Callable[..., Any] = getattr(cloud.network, f"create_{_SDK[kind]}")
+            make: Callable[..., Any] = getattr(cloud.network, f"create_{SDK[kind]}")
             made = make(description=self.owner.tag, **attributes)
         self._tag(kind, made)
         return made
@@ -230,23 +121,8 @@ class NeutronNetworks:
         with self.session.asking(f"tag {kind}") as cloud:
             cloud.network.set_tags(found, sorted({*found.tags, self.owner.tag}))
 
-    def _all(self, kind: Taggable) -> Iterable[Any]:
-        """Everything of our project."""
-        with self.session.asking(f"list {kind}s") as cloud:
-            every: Callable[..., Iterable[Any]] = getattr(cloud.network, f"{_SDK[kind]}s")
-            return list(every(project_id=cloud.current_project_id))
-
-    def _ours(self, kind: Taggable) -> list[Any]:
-        owns = self.owner.owns_tagged
-        return [found for found in self._all(kind) if owns(kind, found.name, found.tags, found.description or "")]
-
-    def _find(self, kind: Taggable, name: str) -> Any:
-        if kind == "address":
-            return next((ip for ip in self._all(kind) if ip.floating_ip_address == name), None)
-        return next((found for found in self._ours(kind) if found.name == name), None)
-
     def _one(self, kind: Taggable, name: str) -> Any:
-        found = self._find(kind, name)
+        found = self.find(kind, name)
         if found is None:
             raise PreconditionMissing(
                 f"{self.owner.site}: no {kind} {name}", next=f"invoke provision.network --site {self.owner.site}"
@@ -256,6 +132,3 @@ class NeutronNetworks:
     def _public(self, name: str) -> str:
         with self.session.asking(f"find network {name}") as cloud:
             return str(cloud.network.find_network(name, ignore_missing=False).id)
-
-    def _tagged(self, found: Any) -> bool:
-        return self.owner.tag in found.tags

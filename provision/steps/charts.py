@@ -27,7 +27,6 @@ SETTLE_S = 30
 CHECKS = ("check_charts",)
 
 CURRENT = "current"
-HELM_MADE = "app.kubernetes.io/managed-by=Helm"
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def look(site: Site, want: Want) -> Have:
     found = {name: record for name, record in helm.records(items).items() if record.inputs or name in want.releases}
     order = [name for name in want.releases if name in found] + [name for name in found if name not in want.releases]
     kinds = dict.fromkeys(kind for record in found.values() for kind in record.kinds)
-    objects = site.kube.get(",".join(kinds), selector=HELM_MADE) if kinds else []
+    objects = site.kube.get(",".join(kinds), selector=helm.MADE) if kinds else []
     here = {releases.named(name).namespace for name in want.releases} | {one.namespace for one in found.values()}
     claims = [item["metadata"] for item in site.kube.get("persistentvolumeclaims")]
     return Have(

@@ -15,15 +15,13 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import cast
 
-from provision import fabric
+from provision import fabric, leasing
 from provision.clouds.facts import Taggable
-from provision.fabric import Have, Want
+from provision.fabric import Have as Have
+from provision.fabric import Want as Want
 from provision.settings import Settings
 from provision.site import Site
 from provision.step import Change
-from provision.steps import lease
-
-__all__ = ["Have", "Want"]
 
 NAME = "network"
 NEEDS = ("lease",)
@@ -42,7 +40,7 @@ def want(settings: Settings, site_name: str) -> Want:
 def look(site: Site, want: Want) -> Have:
     """Neutron's lists, ours by name and mark."""
     nets = site.cloud.networks
-    held = lease.live(site.cloud.leases.list_leases(), want.lease)
+    held = leasing.live(site.cloud.leases.list_leases(), want.lease)
     reservation = next((reserved.id for found in held for reserved in found.reservations), "")
     return Have(
         nets.list_networks(),
@@ -115,11 +113,12 @@ def _apply_port(site: Site, change: Change) -> None:
 def _apply_address(site: Site, change: Change) -> None:
     nets, entry = site.cloud.networks, want(site.settings, site.name).entry
     if change.verb == "delete":
-        address = change.what.split()[1]
+        name = change.what.split()[1]
         if change.args.get("reserved"):
-            nets.bind_address(IPv4Address(address), "")
+            nets.bind_address(IPv4Address(name), "")
         else:
-            nets.delete("address", address)
+            nets.delete("address", name)
         return
     known = change.args.get("address")
-    nets.bind_address(IPv4Address(str(known)) if known else nets.create_address(want(site.settings, site.name).public), entry)
+    address = IPv4Address(str(known)) if known else nets.create_address(site.own.network.public)
+    nets.bind_address(address, entry)

@@ -47,6 +47,7 @@ def ensure(cache: Path, *, log_dir: Path, root: Path = ROOT) -> tuple[Row, ...]:
         rows += images.resolve(wanted, store, root, log_dir)
         binaries.serve_files(wanted, store)
         binaries.link_tools(wanted, store)
+        store.drop_scratch()
         write_atomic(cache / "artifacts.json", json.dumps([asdict(row) for row in rows], indent=1))
     cached = sum(row.source == "cache" for row in rows)
     say.line("artifacts", "ok", f"{len(rows)} there, {cached} from the cache, {sum(row.mb for row in rows):.0f} MB")

@@ -1,15 +1,20 @@
-"""All artifacts as one file for another machine: a tar of the cache and a sha256 for each file, checked on arrival."""
+"""All artifacts as one file for another machine: a tar of the cache and a sha256 for each file, checked on arrival.
+
+A bundle holds root file systems and programs that will run as root: take it only from whom you would give root.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from provision import say
 from provision.errors import PlatformError, PreconditionMissing
+from provision.wait import HEARTBEAT_S
 from rehearsal.artifacts.lock import file_hash
 from rehearsal.artifacts.store import Store
 
@@ -18,7 +23,7 @@ SUMS = "SHA256SUMS"
 
 
 def pack(cache: Path, out: Path) -> Path:
-    """Write the bundle; appears whole or not at all. Beside it `<out>.sha256`."""
+    """Write the bundle; it appears whole or not at all. Beside it lies `<out>.sha256`."""
     store = Store(cache)
     with store.alone():
         scratch = store.scratch("pack")
@@ -26,13 +31,15 @@ def pack(cache: Path, out: Path) -> Path:
         if not names:
             raise PreconditionMissing("nothing to pack", why=f"{cache} is empty", next="./tandem invoke rehearsal.up")
         say.line("artifacts", "pack", f"{len(names)} files into {out}")
-        (scratch / SUMS).write_text("".join(f"{file_hash(cache / name)}  {name}\n" for name in names))
+        beat = _beat("packing")
+        (scratch / SUMS).write_text("".join(f"{_hashed(cache, name, beat)}  {name}\n" for name in names))
         part = out.with_name(f".{out.name}.part")
         with tarfile.open(part, "w:gz", compresslevel=1) as archive:
             archive.add(scratch / SUMS, SUMS)
             for folder in (folder for folder in PARTS if (cache / folder).exists()):
-                archive.add(cache / folder, folder)
+                archive.add(cache / folder, folder, filter=lambda member: beat() or member)
         part.rename(out)
+        store.drop_scratch()
     out.with_name(f"{out.name}.sha256").write_text(f"{file_hash(out)}  {out.name}\n")
     return out
 
@@ -41,13 +48,12 @@ def unpack(cache: Path, bundle: Path) -> int:
     """Check a bundle and take it in beside what is there; returns how many files. PlatformError if one differs."""
     store = Store(cache)
     with store.alone():
-        scratch = store.scratch("unpack")
+        scratch, beat = store.scratch("unpack"), _beat("unpacking")
         with tarfile.open(bundle) as archive:
-            archive.extractall(scratch, filter="tar")
+            # Trusted fully, because roots need their set-user-id programs (sudo) as they are.
+            archive.extractall(scratch, filter=lambda member, _path: beat() or member)
         lines = [line.split("  ", 1) for line in (scratch / SUMS).read_text().splitlines()]
-        broken = [
-            name for wanted, name in lines if not (scratch / name).is_file() or file_hash(scratch / name) != wanted
-        ]
+        broken = [name for wanted, name in lines if _hashed(scratch, name, beat) != wanted]
         if broken:
             raise PlatformError(
                 f"{bundle}: {len(broken)} files are not what was packed",
@@ -58,6 +64,23 @@ def unpack(cache: Path, bundle: Path) -> int:
             _merge(scratch / folder, cache / folder)
         shutil.rmtree(scratch)
     return len(lines)
+
+
+def _hashed(root: Path, name: str, beat: Callable[[], None]) -> str:
+    beat()
+    return file_hash(root / name) if (root / name).is_file() else "absent"
+
+
+def _beat(what: str) -> Callable[[], None]:
+    """Called for every file; says a line when the last one is 30 s old."""
+    told = [time.monotonic()]
+
+    def beat() -> None:
+        if time.monotonic() - told[0] >= HEARTBEAT_S:
+            told[0] = time.monotonic()
+            say.line("artifacts", "wait", what)
+
+    return beat
 
 
 def _files(cache: Path) -> Iterator[str]:
@@ -72,7 +95,7 @@ def _files(cache: Path) -> Iterator[str]:
 def _merge(source: Path, target: Path) -> None:
     """Move what is not there yet. Whole folders where possible: they appear by one rename."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
+    if not os.path.lexists(target):
         source.rename(target)
     elif source.is_dir() and not source.is_symlink():
         for child in source.iterdir():

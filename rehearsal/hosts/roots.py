@@ -30,9 +30,9 @@ ENABLED = (
 # Clock, disks, consoles and packages are the machine's business; cloud-init's hotplug waits for udev in vain.
 MASKED = (
     "systemd-timesyncd.service", "console-getty.service", "getty@tty1.service", "e2scrub_reap.service",
-    "e2scrub_all.timer", "fstrim.timer", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "systemd-pstore.service",
-    "cloud-init-hotplugd.socket", "systemd-firstboot.service", "dev-hugepages.mount", "sys-kernel-debug.mount",
-    "sys-kernel-tracing.mount", "modprobe@.service", "systemd-modules-load.service",
+    "e2scrub_all.timer", "fstrim.timer", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer",
+    "systemd-pstore.service", "cloud-init-hotplugd.socket", "systemd-firstboot.service", "dev-hugepages.mount",
+    "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "modprobe@.service", "systemd-modules-load.service",
     "systemd-network-generator.service",
 )
 

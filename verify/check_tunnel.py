@@ -1,0 +1,227 @@
+"""The link, forwarded port by forwarded port: a pod where it listens talks to what lies across.
+
+A target whose address no Service owns yet gets a listener of ours for the time of the check, which must answer with our
+own words. A real Service must answer with bytes of its own; one without a running pod behind it must at least be
+reached, that is, accept and close. Ports are checked by the site their target lies at: that site's releases come later
+in its own walk, so an address lent to our listener is free again by then.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from provision import link, link_ends
+from provision.appsecrets import LINK_NAMESPACE
+from provision.settings import Forward, Settings, load
+from provision.site import Site
+from provision.wait import never, wait_until
+
+IMAGE = "docker.io/library/busybox:1.35.0"
+WORD = "across"
+FIRST_PORT = 20001
+# One harmless opening per protocol: any byte in answer comes from the service itself.
+POSTGRESQL_OPENING = r"\000\000\000\010\004\322\026\057"
+HTTP_OPENING = r"GET / HTTP/1.0\r\n\r\n"
+ANYTHING_ELSE = (
+    ["true"],
+    ["-N", "-R", "{server}:19999:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"],
+    ["-W", "{server}:22"],
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A check a forward; with `--site`, those whose target lies there."""
+    if "forward" not in metafunc.fixturenames:
+        return
+    settings, asked = load(metafunc.config.getoption("env")), metafunc.config.getoption("site")
+    rows = [row for row in settings.link.forwards if asked in {"", settings.peer_of(row.listens)}]
+    metafunc.parametrize("forward", rows, ids=[f"{row.service}-from-{row.listens}" for row in rows], scope="module")
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Where one direction's checks happen. lent: services whose target is a listener of ours."""
+
+    caller: Site
+    namespace: str
+    lent: tuple[str, ...]
+    idle: tuple[str, ...]
+
+    def ask(self, forward: Forward, opening: str, deadline_s: float) -> tuple[int, str]:
+        """Exit code and answer of one exchange from a pod, by the name that applications use."""
+        host = f"{forward.service}.{LINK_NAMESPACE}.svc"
+        talk = f"timeout {deadline_s:.0f} nc -w 5 {host} {forward.target_port}"
+        script = f"set -o pipefail; printf {shlex.quote(opening)} | {talk} | head -c 200"
+        answer = self.caller.kube.run(
+            "exec", "-n", self.namespace, "caller", "--", "sh", "-c", script, ok=range(256), deadline_s=deadline_s + 15
+        )
+        return answer.code, answer.stdout
+
+
+@pytest.fixture(scope="module")
+def talks(both: tuple[Site, Site], request: pytest.FixtureRequest, budget: Callable[[str], float]) -> Iterator[Any]:
+    """target site -> Talk; everything made is removed, whatever happens."""
+    asked = request.config.getoption("site")
+    made: dict[str, Talk] = {}
+    targets = [site for site in both if asked in {"", site.name}]
+    try:
+        for target in targets:
+            made[target.name] = _prepare(target, _peer(target, both), budget("link.pod_deadline_s"))
+        yield made
+    finally:
+        for target in targets:
+            _clear(target, _peer(target, both))
+
+
+def test_pods_reach_what_lies_across(
+    forward: Forward, talks: Mapping[str, Talk], settings: Settings, budget: Callable[[str], float],
+    figure: Callable[[str], None],
+) -> None:
+    """The answer comes from the target itself; the link may still be coming up when this is the first to ask."""
+    talk = talks[settings.peer_of(forward.listens)]
+    opening = POSTGRESQL_OPENING if forward.target_port == 5432 else HTTP_OPENING
+    if forward.service in talk.lent:
+        opening = f"{WORD}\\n"
+    answer = wait_until(
+        f"{forward.service} from {forward.listens}",
+        lambda: talk.ask(forward, opening, budget("link.answer_deadline_s")),
+        lambda state: is_answer(state, forward.service, talk), never, deadline_s=budget("link.up_deadline_s"),
+    )
+    figure(told(forward.service, talk))
+    assert is_answer(answer, forward.service, talk)
+
+
+def test_listeners_bind_to_the_fixed_addresses_only(both: tuple[Site, Site], settings: Settings) -> None:
+    """Every port of the table listens, at the link node's fixed address and at no other."""
+    wanted = {site.name: set(link.sockets(settings, site.name)) for site in both}
+    ports = {site.name: {socket.rsplit(":", 1)[1] for socket in wanted[site.name]} for site in both}
+    listening = {site.name: {socket for socket in link_ends.probe(site).listens
+                             if socket.rsplit(":", 1)[1] in ports[site.name]} for site in both}
+    assert listening == wanted
+
+
+@pytest.mark.parametrize("words", ANYTHING_ELSE, ids=["command", "another-port", "another-target"])
+def test_the_key_opens_nothing_else(words: list[str], both: tuple[Site, Site], settings: Settings) -> None:
+    """No command, no listener beside the table, no way to another address."""
+    server, client = both
+    address = link.listening_address(settings, server.name)
+    options = [word for pair in key_options(server) for word in ("-o", pair)]
+    last = [word.format(server=address) for word in words]
+    place = [] if last[0] == "true" else last
+    command = ["timeout", "15", "ssh", "-F", "/dev/null", *options, *place, link.ALIAS, *(last if not place else [])]
+    answer = client.hosts.run(client.own.entry.name, ["runuser", "-u", link.USER, "--", *command], ok=range(255 + 1))
+    assert answer.code not in {0, 124}, f"{' '.join(last)} was let through"
+
+
+def key_options(server: Site) -> list[str]:
+    """ssh options with the link's key and pinned host key, but none of its forwards."""
+    return [
+        f"HostName={server.cloud.floating_address()}", f"HostKeyAlias={link.ALIAS}", f"User={link.USER}",
+        f"IdentityFile={link.CLIENT_KEY}", f"UserKnownHostsFile={link.CLIENT_KNOWN}", "IdentitiesOnly=yes",
+        "StrictHostKeyChecking=yes", "BatchMode=yes", "ConnectTimeout=8",
+    ]
+
+
+def is_answer(state: tuple[int, str], service: str, talk: Talk) -> bool:
+    """Our own words from our listener; bytes from a running service; an orderly close where no pod stands behind it."""
+    code, text = state
+    if service in talk.lent:
+        return text.strip() == f"{service} {WORD}"
+    return code == 0 if service in talk.idle else bool(text)
+
+
+def told(service: str, talk: Talk) -> str:
+    """What kind of answer it was."""
+    if service in talk.lent:
+        return "test listener answered"
+    return "reached; no pod stands behind it" if service in talk.idle else "the service itself answered"
+
+
+def _prepare(target: Site, caller: Site, deadline_s: float) -> Talk:
+    """A pod that asks, and listeners of ours at the addresses that no Service has."""
+    namespace = _namespace(target)
+    rows = link.listeners(target.settings, caller.name)
+    owners = {item["spec"].get("clusterIP"): _path(item) for item in target.kube.get("services")}
+    running = {_service_of(item) for item in target.kube.get("endpointslices.discovery.k8s.io") if _runs(item)}
+    lent = [row for row in rows if str(row.target_ip) not in owners]
+    idle = [row.service for row in rows if row not in lent and owners[str(row.target_ip)] not in running]
+    caller.kube.apply([_namespace_object(namespace), _pod("caller", namespace, "sleep 3600")])
+    if lent:
+        listener = _pod("listener", namespace, _listen(lent))
+        target.kube.apply([_namespace_object(namespace), listener, *_lend(lent, namespace)])
+        _await_pod(target, "listener", namespace, deadline_s)
+    _await_pod(caller, "caller", namespace, deadline_s)
+    return Talk(caller, namespace, tuple(row.service for row in lent), tuple(idle))
+
+
+def _await_pod(site: Site, name: str, namespace: str, deadline_s: float) -> None:
+    site.kube.run("wait", "pod", name, "-n", namespace, "--for=condition=Ready", f"--timeout={deadline_s:.0f}s",
+                  deadline_s=deadline_s + 10)
+
+
+def _path(item: Any) -> str:
+    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+
+
+def _service_of(item: Any) -> str:
+    return f"{item['metadata']['namespace']}/{item['metadata'].get('labels', {}).get('kubernetes.io/service-name')}"
+
+
+def _runs(item: Any) -> bool:
+    return any(end.get("conditions", {}).get("ready") for end in item.get("endpoints") or ())
+
+
+def _clear(target: Site, caller: Site) -> None:
+    for site in (target, caller):
+        site.kube.run("delete", "namespace", _namespace(target), "--ignore-not-found", deadline_s=70.0)
+
+
+def _lend(rows: list[Forward], namespace: str) -> list[Any]:
+    """Services at the fixed addresses, each of their ports led to a port of the listener that knows its name."""
+    ports: dict[str, list[Any]] = {}
+    for number, row in enumerate(rows):
+        ports.setdefault(str(row.target_ip), []).append(
+            {"name": f"p{row.target_port}", "port": row.target_port, "targetPort": FIRST_PORT + number}
+        )
+    return [
+        {"apiVersion": "v1", "kind": "Service",
+         "metadata": {"name": f"lent-{address.replace('.', '-')}", "namespace": namespace},
+         "spec": {"clusterIP": address, "selector": {"app": "listener"}, "ports": ports[address]}}
+        for address in ports
+    ]
+
+
+def _listen(rows: list[Forward]) -> str:
+    """One listener a forward; each answers with its service's name and the line it was sent."""
+    lines = [f"nc -ll -p {FIRST_PORT + number} -e /bin/sh -c 'read word; echo {row.service} $word' &"
+             for number, row in enumerate(rows)]
+    return "\n".join([*lines, "wait"])
+
+
+def _pod(name: str, namespace: str, script: str) -> Any:
+    container = {
+        "name": name, "image": IMAGE, "command": ["sh", "-c", script],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+    }
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+    }
+
+
+def _namespace(target: Site) -> str:
+    """One a direction: both sites' walks may check at the same time."""
+    return f"tandem-verify-to-{target.name}"
+
+
+def _namespace_object(name: str) -> Any:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _peer(site: Site, both: tuple[Site, Site]) -> Site:
+    return both[1] if site is both[0] else both[0]
