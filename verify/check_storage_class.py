@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from kr8s.objects import Pod
 
 from provision.errors import CheckFailed
 from provision.site import Site
@@ -22,56 +23,60 @@ TEXT = "written through the class by one pod, read back by another"
 
 @dataclass(frozen=True)
 class Claim:
-    """A bound-on-first-use claim of the class `block`, in the namespace of the checks."""
+    """A claim of the class, bound when a pod first uses it. cluster: kr8s. k8s: pytest-kubernetes."""
 
-    site: Site
+    cluster: Any
+    k8s: Any
     namespace: str
     deadline_s: float
 
     def run_pod(self, role: str, script: str) -> str:
         """Run a script in a pod with the claim at /data; returns its log. The pod is removed either way."""
-        name = f"{NAME}-{role}"
-        self.site.kube.apply([pod(name, self.namespace, script)])
+        pod = Pod(manifest(f"{NAME}-{role}", self.namespace, script), api=self.cluster)
+        pod.create()
         try:
             wait_until(
-                f"pod {name}: done",
-                lambda: self._phase(name),
-                lambda phase: phase == "Succeeded",
-                lambda phase: phase == "Failed",
+                f"pod {pod.name}: done",
+                lambda: phase(pod),
+                lambda seen: seen == "Succeeded",
+                lambda seen: seen == "Failed",
                 deadline_s=self.deadline_s,
                 every_s=0.5,
             )
-            return self.site.kube.run("-n", self.namespace, "logs", name).stdout.strip()
+            return "\n".join(pod.logs())
         finally:
-            self.site.kube.run("-n", self.namespace, "delete", "pod", name, "--grace-period=0", "--wait=true")
+            pod.delete(grace_period=0)
 
     def volume(self) -> str:
         """The persistent volume behind the claim, '' before a pod used it."""
-        found = self.site.kube.get("pvc", namespace=self.namespace, name=NAME)
-        return str(found[0]["spec"].get("volumeName", "")) if found else ""
+        claims = self.k8s.kubectl(["get", "pvc", "-n", self.namespace])["items"]
+        return next((claim["spec"].get("volumeName", "") for claim in claims if claim["metadata"]["name"] == NAME), "")
+
+    def volumes(self) -> list[str]:
+        """All persistent volumes of the cluster."""
+        return [volume["metadata"]["name"] for volume in self.k8s.kubectl(["get", "pv"])["items"]]
 
     def delete(self) -> None:
         """Delete the claim and what lies under it: the class keeps data (Retain), and this data is only ours."""
         volume = self.volume()
         if volume:
-            self.site.kube.run("patch", "pv", volume, "-p", json.dumps(GIVE_BACK))
-        self.site.kube.run("-n", self.namespace, "delete", "pvc", NAME, "--ignore-not-found", "--wait=true")
-
-    def _phase(self, name: str) -> str:
-        return self.site.kube.run("-n", self.namespace, "get", "pod", name, "-o", "jsonpath={.status.phase}").stdout
+            self.k8s.kubectl(["patch", "pv", volume, "-p", f"'{json.dumps(GIVE_BACK)}'"], as_dict=False)
+        self.k8s.kubectl(["delete", "pvc", NAME, "-n", self.namespace, "--ignore-not-found"], as_dict=False)
 
 
 @pytest.fixture
-def claim(site: Site, namespaced: Callable[[Site], str], budget: Callable[[str], float]) -> Iterator[Claim]:
+def claim(
+    site: Site, cluster: Any, k8s: Any, namespaced: Callable[[Site], str], budget: Callable[[str], float]
+) -> Iterator[Claim]:
     """A claim of our own, gone afterwards."""
-    if not site.kube.get("storageclass", name=CLASS):
+    if CLASS not in [found["metadata"]["name"] for found in k8s.kubectl(["get", "storageclass"])["items"]]:
         raise CheckFailed(f"{site.name}: no StorageClass {CLASS}", next=f"invoke provision.charts --site {site.name}")
     namespace = namespaced(site)
     size = {"requests": {"storage": "16Mi"}}
     spec = {"storageClassName": CLASS, "accessModes": ["ReadWriteOnce"], "resources": size}
     metadata = {"name": NAME, "namespace": namespace}
-    site.kube.apply([{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}])
-    claim = Claim(site, namespace, budget("storage_class.pod_deadline_s"))
+    k8s.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+    claim = Claim(cluster, k8s, namespace, budget("storage_class.pod_deadline_s"))
     yield claim
     claim.delete()
 
@@ -87,8 +92,8 @@ def test_block_gives_back_what_another_pod_wrote(
     claim.delete()
     wait_until(
         f"volume {volume}: gone",
-        lambda: claim.site.kube.get("pv", name=volume),
-        lambda found: not found,
+        claim.volumes,
+        lambda left: volume not in left,
         never,
         deadline_s=budget("storage_class.gone_deadline_s"),
         every_s=0.5,
@@ -96,7 +101,13 @@ def test_block_gives_back_what_another_pod_wrote(
     figure(f"{volume} bound, written, read, gone")
 
 
-def pod(name: str, namespace: str, script: str) -> dict[str, Any]:
+def phase(pod: Pod) -> str:
+    """The pod's phase now."""
+    pod.refresh()
+    return str(pod.raw.get("status", {}).get("phase", ""))
+
+
+def manifest(name: str, namespace: str, script: str) -> dict[str, Any]:
     """A pod that runs a script once, with the claim at /data."""
     container = {
         "name": "script",

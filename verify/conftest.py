@@ -203,15 +203,19 @@ def namespaced(sites: Mapping[str, Site]) -> Iterator[Callable[[Site], str]]:
     """namespaced(site): makes the namespace `tandem-verify` there; removed, with all in it, when the run ends."""
     made: dict[str, Site] = {}
 
+    def remove(site: Site) -> None:
+        site.kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", deadline_s=70.0)
+
     def make(site: Site) -> str:
         if site.name not in made:
             made[site.name] = site
+            remove(site)  # what a killed run left
             site.kube.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])
         return NAMESPACE
 
     yield make
     for site in made.values():
-        site.kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", deadline_s=70.0)
+        remove(site)
 
 
 def under_test(site: Site, name: str) -> NodeUnderTest:

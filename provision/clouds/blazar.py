@@ -77,8 +77,8 @@ def lease_body(name: str, wanted: Reservation, id_of: str, end: datetime) -> Map
     requests: dict[str, dict[str, object]] = {
         FLAVOR: {"flavor_id": id_of, "amount": wanted.amount, "affinity": None},
         HOST: {
-            "min": str(wanted.amount),
-            "max": str(wanted.amount),
+            "min": wanted.amount,
+            "max": wanted.amount,
             "hypervisor_properties": "",
             "resource_properties": json.dumps(["=", "$node_type", wanted.of]),
         },

@@ -35,12 +35,16 @@ class Go(_Model):
 
 
 class Command(_Model):
-    """One binary. url, member, sha256: the vendor's file (or the archive that holds it) and its published sum."""
+    """One binary. url, member, sha256: the vendor's file (or the archive that holds it) and its published sum.
+
+    sums: where the vendor publishes it.
+    """
 
     name: str
     package: str
     url: str = ""
     member: str = ""
+    sums: str = ""
     sha256: str = Field(default=UNRESOLVED, pattern=r"^([0-9a-f]{64}|unresolved)$")
 
     @property

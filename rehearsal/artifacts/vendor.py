@@ -26,17 +26,26 @@ def fetch(lock: Lock, store: Store, names: Iterable[str]) -> list[Row]:
     if not _is_reachable(lock.commands[wanted[0]][1].url):
         say.line("artifacts", "vendor", f"not reachable within {PROBE_S} s: building from source")
         return []
-    downloads: dict[str, Path] = {}
-    rows = []
+    by_url: dict[str, list[Command]] = {}
     for name in wanted:
-        command = lock.commands[name][1]
-        try:
-            rows.append(_take(lock, store, command, downloads))
-        except (CommandFailed, DeadlineExceeded) as failed:
-            say.warn(
-                f"{command.url}: {failed.why.splitlines()[-1] if failed.why else failed.what}; building it instead"
-            )
-    return rows
+        by_url.setdefault(lock.commands[name][1].url, []).append(lock.commands[name][1])
+    return [row for commands in by_url.values() for row in _fetch_one(lock, store, commands)]
+
+
+def _fetch_one(lock: Lock, store: Store, commands: list[Command]) -> list[Row]:
+    """One file and every binary that is in it."""
+    url, file = commands[0].url, store.scratch("vendor") / "file"
+    try:
+        result = shell.run(
+            ["curl", "-fsSL", "--connect-timeout", str(PROBE_S), "--max-time", str(DOWNLOAD_S), "-o", file, url],
+            deadline_s=DOWNLOAD_S + 30,
+            heartbeat=f"fetching {url}",
+        )
+    except (CommandFailed, DeadlineExceeded) as failed:
+        say.warn(f"{url}: {failed.why.splitlines()[-1] if failed.why else failed.what}; building instead")
+        return []
+    check(file, commands[0].sha256, url)
+    return [_take(lock, store, command, file, result.seconds / len(commands)) for command in commands]
 
 
 def _is_reachable(url: str) -> bool:
@@ -47,20 +56,9 @@ def _is_reachable(url: str) -> bool:
     return True
 
 
-def _take(lock: Lock, store: Store, command: Command, downloads: dict[str, Path]) -> Row:
-    seconds = 0.0
-    if command.url not in downloads:
-        file = store.scratch(f"vendor-{len(downloads)}") / "file"
-        result = shell.run(
-            ["curl", "-fsSL", "--retry", "2", "--max-time", str(DOWNLOAD_S), "-o", file, command.url],
-            deadline_s=DOWNLOAD_S + 30,
-            heartbeat=f"fetching {command.url}",
-        )
-        check(file, command.sha256, command.url)
-        downloads[command.url] = file
-        seconds = result.seconds
+def _take(lock: Lock, store: Store, command: Command, file: Path, seconds: float) -> Row:
     made = store.scratch(f"fetched-{command.name}") / command.name
-    _copy_out(downloads[command.url], command.member, made)
+    _copy_out(file, command.member, made)
     row = store.add_binary(lock, command.name, made, "vendor", seconds)
     say.line("artifacts", "vendor", f"{row.name} {row.version} {row.mb:.0f} MB {row.seconds:.0f} s")
     return row
