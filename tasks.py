@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from invoke import Collection, Context, Exit, Task, task
@@ -169,6 +170,30 @@ def reset(_c: Context, env: str = "") -> None:
     _finish(call, False)
 
 
+@task(help={"out": "the bundle's path"})
+def pack(_c: Context, out: str) -> None:
+    """Write every built artifact as one checksummed bundle, for a machine that shall not build."""
+    from rehearsal import artifacts
+
+    _finish(lambda: {"bundle": str(artifacts.pack(cache_dir(), Path(out)))}, True)
+
+
+@task(help={"bundle": "a bundle that rehearsal.pack wrote"})
+def unpack(_c: Context, bundle: str) -> None:
+    """Fill the caches from a bundle."""
+    from rehearsal import artifacts
+
+    _finish(lambda: {"files": artifacts.unpack(cache_dir(), Path(bundle))}, True)
+
+
+@task
+def pin(_c: Context) -> None:
+    """Fill what the lock calls `unresolved` from the vendors' published checksums; needs their release hosts."""
+    from rehearsal.artifacts import pin as pinning
+
+    _finish(lambda: {"pinned": list(pinning.fill())}, True)
+
+
 @task(help={"env": COMMON["env"], "live": "also ask the clouds", "json": COMMON["json"]})
 def doctor(_c: Context, env: str = "", live: bool = False, json: bool = False) -> None:
     """What is wrong with this machine, these settings, these credentials, and what to type next."""
@@ -192,12 +217,12 @@ STEP_NAMES = ("lease", "storage", "network", "nodes", "kubespray", "secrets", "t
 def _namespace() -> Collection:
     provision = Collection("provision")
     provision.add_task(all_, name="all", default=True)
-    for added in (plan, status, destroy):
+    for added in (plan, status, destroy, pin):
         provision.add_task(added)
     for name in STEP_NAMES:
         provision.add_task(_step_task(name, _runbook(name)), name=name)
     rehearsal = Collection("rehearsal")
-    for added in (up, down, reset):
+    for added in (up, down, reset, pack, unpack):
         rehearsal.add_task(added)
     serving = Collection("serving")
     serving.add_task(serving_status, name="status")

@@ -47,7 +47,8 @@ def play(playbook: Path, inventory: Path, *, home: Path, log: Path, deadline_s: 
     """
     program = install() / "ansible-playbook"
     before = log.read_text().count("\n") if log.exists() else 0
-    env = {"ANSIBLE_CONFIG": str(CONFIG), "ANSIBLE_HOME": str(home), "LC_ALL": "C.UTF-8"}
+    # Unbuffered: the log names the task that runs, also while it runs and when it is killed.
+    env = {"ANSIBLE_CONFIG": str(CONFIG), "ANSIBLE_HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
     answer = shell.run([program, "-i", inventory, playbook], deadline_s=deadline_s, ok=(0, *HOST_FAILED), env=env,
                        log=log, heartbeat=f"{playbook.name} at {inventory.parent.name}")
     if answer.code == 0:

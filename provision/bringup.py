@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from provision import cloud_config, leasing, shell
 from provision.clouds.blazar import FLAVOR
@@ -14,12 +18,13 @@ from provision.machines import Machine, Want
 from provision.node_facts import AUTH_FILES, Told
 from provision.settings import Settings
 from provision.site import Site
+from provision.state import write_atomic
 from provision.wait import never, wait_until
 
 GONE_S = 300
 ACTIVE_S = 1800
 """Bare metal deploys for 10 to 20 minutes."""
-SSH_S = 600
+SSH_S = 60
 CLOUD_INIT_S = 600
 DISK_S = 60
 GPU_S = 300
@@ -214,15 +219,20 @@ def auth_text(settings: Settings) -> str:
 
 
 def _make_own_key(site: Site) -> None:
-    """Made once, outside the checkout; a half-made one (no .pub) is completed."""
+    """Made once, outside the checkout. Both sites may come here at once, and a run may be killed anywhere in it:
+    the private key appears whole or not at all, by whoever is first; the public one follows from it.
+    """
     path = site.hosts.key
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
-        comment = f"tandem-{site.settings.platform}"
-        shell.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path], deadline_s=20)
-    elif not path.with_suffix(".pub").exists():
+        with TemporaryDirectory(dir=path.parent, prefix=".key-") as folder:
+            fresh, comment = Path(folder) / path.name, f"tandem-{site.settings.platform}"
+            shell.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", fresh], deadline_s=20)
+            with suppress(FileExistsError):
+                os.link(fresh, path)
+    if not path.with_suffix(".pub").exists():
         told = shell.run(["ssh-keygen", "-y", "-f", path], deadline_s=20)
-        path.with_suffix(".pub").write_text(told.stdout)
+        write_atomic(path.with_suffix(".pub"), told.stdout, 0o644)
 
 
 def _reserved(site: Site, want: Want, machine: Machine) -> tuple[str, dict[str, str]]:

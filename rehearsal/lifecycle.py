@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from provision import say, shell
@@ -18,7 +19,8 @@ from rehearsal.clouds import trees
 from rehearsal.hosts import roots
 
 STATE = Path("/var/lib/tandem")
-FREE_GIB = 25
+FREE_GIB = 8  # with every cache warm; a Go build asks for more itself
+REFUSE_STARTS = "#!/bin/sh\nexit 101\n"
 
 
 def up(settings: Settings) -> None:
@@ -116,12 +118,24 @@ def _install(packages: list[str]) -> None:
     say.line("rehearsal", "apply", f"Debian packages: {' '.join(missing)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     shell.run(["apt-get", "update", "-qq"], deadline_s=300, env=quiet, heartbeat="apt-get update")
-    shell.run(
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
-        deadline_s=900,
-        env=quiet,
-        heartbeat="apt-get install",
-    )
+    with _no_services_started():
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+        shell.run(install, deadline_s=900, env=quiet, heartbeat="apt-get install")
+
+
+@contextmanager
+def _no_services_started() -> Iterator[None]:
+    """Debian starts a package's service on installation, on ports of its own choosing; a policy file forbids it."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text(REFUSE_STARTS)
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
 
 
 def _timed(what: str, call: Callable[[], object]) -> None:

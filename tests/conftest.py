@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import NoReturn, SupportsIndex
 
 import pytest
 from pytest_socket import disable_socket, enable_socket
@@ -20,7 +20,7 @@ def _refuse(what: str) -> NoReturn:
     raise NotInTests(f"a test may not {what}: pass a fake in, or write a check under verify/")
 
 
-def _no_sleep(_seconds: float) -> NoReturn:
+def _no_sleep(_seconds: float | SupportsIndex) -> NoReturn:
     _refuse("sleep")
 
 

@@ -104,7 +104,8 @@ def test_block_gives_back_what_another_pod_wrote(
 def phase(pod: Pod) -> str:
     """The pod's phase now."""
     pod.refresh()
-    return str(pod.raw.get("status", {}).get("phase", ""))
+    raw: Any = pod.raw
+    return str(raw.get("status", {}).get("phase", ""))
 
 
 def manifest(name: str, namespace: str, script: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fill unresolved checksums of the lock from the vendors' own lists. Needs the internet; changes the file and nothing else."""
+"""Fill unresolved checksums of the lock from the vendors' own lists. Needs the internet; changes only that file."""
 
 from __future__ import annotations
 

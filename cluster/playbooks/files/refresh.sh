@@ -1,7 +1,11 @@
 #!/bin/sh
-# usage: refresh.sh [CIDR...]    Restart each unit that started before its files were written; have a route to each CIDR.
+# usage: refresh.sh CNI_ARCHIVE [CIDR...]    Bring what runs on this host up to the files that the playbook has written:
+# plugins unpacked, units enabled, each restarted if it started before its files were written, a route to each CIDR.
 # Prints what it did; nothing where there was nothing to do.
 set -eu
+plugins=/opt/cni/bin
+archive=$1
+shift
 
 # is_stale UNIT FILE...: whether a file is newer than the unit's start (whole seconds: in doubt it is).
 is_stale() {
@@ -11,24 +15,35 @@ is_stale() {
     [ -z "$since" ] || [ -n "$(find "$@" -newermt "$since")" ]
 }
 
+restart() {
+    systemctl restart "$1"
+    echo "restarted $1"
+}
+
 routed() {
     for cidr in "$@"; do
         [ -n "$(ip -4 route show exact "$cidr")" ] || return 1
     done
 }
 
-if is_stale tandem-pods /etc/tandem /etc/systemd/system/tandem-pods.service; then
-    systemctl restart tandem-pods
-    echo "restarted tandem-pods"
+if [ "$(cat $plugins/.archive 2>/dev/null)" != "$archive" ]; then
+    mkdir -p $plugins
+    tar -xzf "/etc/tandem/$archive" -C $plugins
+    echo "$archive" > $plugins/.archive
+    echo "unpacked $archive"
 fi
-if is_stale containerd /etc/containerd/config.toml; then
-    systemctl restart containerd
-    echo "restarted containerd"
-fi
-if systemctl is-active --quiet kubelet && is_stale kubelet /usr/local/bin/kubelet /etc/systemd/system/kubelet.service \
-    /etc/systemd/system/kubelet.service.d; then
-    systemctl restart kubelet
-    echo "restarted kubelet"
+systemctl daemon-reload
+for unit in tandem-pods containerd kubelet; do
+    systemctl is-enabled --quiet $unit || { systemctl enable --quiet $unit; echo "enabled $unit"; }
+done
+is_stale tandem-pods /etc/tandem/pods.nft /etc/systemd/system/tandem-pods.service && restart tandem-pods
+is_stale containerd /etc/containerd/config.toml && restart containerd
+# Before it has joined, a kubelet has nothing to run with; kubeadm starts it.
+if [ -s /etc/kubernetes/kubelet.conf ] && [ -s /var/lib/kubelet/config.yaml ]; then
+    if ! systemctl is-active --quiet kubelet || is_stale kubelet /usr/local/bin/kubelet \
+        /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d; then
+        restart kubelet
+    fi
 fi
 if ! routed "$@"; then
     networkctl reload
@@ -38,5 +53,5 @@ if ! routed "$@"; then
         [ $tries -le 50 ] || { echo "no route to one of: $*" >&2; exit 1; }
         sleep 0.1
     done
-    echo "routes $*"
+    echo "routes to $*"
 fi
