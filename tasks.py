@@ -14,7 +14,7 @@ from invoke import Collection, Context, Exit, Task, task
 
 from provision import say
 from provision.errors import PlatformError
-from provision.settings import cache_dir
+from provision.paths import ROOT, cache_dir
 
 # kubectl, helm and sops as the rehearsal resolves them come before whatever else the machine has.
 os.environ["PATH"] = f"{cache_dir() / 'tools'}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -26,6 +26,10 @@ COMMON = {
     "yes": "ask nothing",
     "json": "data on stdout",
 }
+
+
+def _help(*names: str, **more: str) -> dict[str, str]:
+    return {**{name: COMMON[name] for name in names}, **more}
 
 
 def _options(env: str, site: str, platform: str, yes: bool, json: bool) -> Any:
@@ -56,7 +60,7 @@ def _finish(call: Callable[[], dict[str, object]], json: bool) -> None:
         raise Exit(code=code)
 
 
-@task(help={**COMMON, "from_": "first step", "to": "last step", "check": "run checks of unchanged steps too"})
+@task(help={**COMMON, "from": "first step", "to": "last step", "check": "run checks of unchanged steps too"})
 def all_(
     _c: Context,
     env: str = "",
@@ -75,7 +79,7 @@ def all_(
     _finish(lambda: commands.provision_all(options, first=from_, last=to, check=check), json)
 
 
-@task(help={**COMMON, "check": "exit 4 when anything would change"})
+@task(help=_help("env", "site", "platform", "json", check="exit 4 when anything would change"))
 def plan(
     _c: Context, env: str = "", site: str = "", platform: str = "", json: bool = False, check: bool = False
 ) -> None:
@@ -85,7 +89,7 @@ def plan(
     _finish(lambda: commands.provision_plan(_options(env, site, platform, True, json), check=check), json)
 
 
-@task(help=COMMON)
+@task(help=_help("env", "site", "platform", "json"))
 def status(_c: Context, env: str = "", site: str = "", platform: str = "", json: bool = False) -> None:
     """Steps, sites, lease hours left, endpoints, last verification."""
     from provision import commands
@@ -125,8 +129,6 @@ def _step_task(name: str, runbook: str) -> Task[Any]:
 def _runbook(name: str) -> str:
     """A step's docstring, read without importing the step: `invoke --list` must stay quick."""
     import ast
-
-    from provision.settings import ROOT
 
     tree = ast.parse((ROOT / "provision" / "steps" / f"{name}.py").read_text())
     return ast.get_docstring(tree) or ""
@@ -202,7 +204,7 @@ def doctor(_c: Context, env: str = "", live: bool = False, json: bool = False) -
     _finish(lambda: examination.run(env, live=live), json)
 
 
-@task(name="status", help=COMMON)
+@task(name="status", help=_help("env", "platform", "json"))
 def serving_status(_c: Context, env: str = "", platform: str = "", json: bool = False) -> None:
     """Ask each of the four stages for an embedding and show provider, version, latency side by side."""
     from provision import stages

@@ -15,9 +15,11 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from provision.errors import SettingsError
+from provision.paths import ROOT, cache_dir
 from provision.site_settings import Gpu, Lease, Model, Network, Node, Rule, SiteSettings, Volume
 
 __all__ = [
+    "ROOT",
     "Embedded",
     "Forward",
     "Gpu",
@@ -36,7 +38,6 @@ __all__ = [
     "parse",
 ]
 
-ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = Path(__file__).resolve().parent / "environments"
 
 
@@ -137,11 +138,6 @@ class Settings(Model):
     def peer_of(self, site: str) -> str:
         """The other site of the link."""
         return self.link.server if site == self.link.client else self.link.client
-
-
-def cache_dir() -> Path:
-    """Where what can be fetched or built again lies (`TANDEM_CACHE`)."""
-    return Path(os.environ.get("TANDEM_CACHE", "~/.cache/tandem")).expanduser()
 
 
 def load(env: str = "", *, platform: str = "") -> Settings:

@@ -26,10 +26,11 @@ routed() {
     done
 }
 
-if [ "$(cat $plugins/.archive 2>/dev/null)" != "$archive" ]; then
+sum=$(sha256sum < "/etc/tandem/$archive")
+if [ "$(cat $plugins/.archive 2>/dev/null)" != "$sum" ]; then
     mkdir -p $plugins
     tar -xzf "/etc/tandem/$archive" -C $plugins
-    echo "$archive" > $plugins/.archive
+    echo "$sum" > $plugins/.archive
     echo "unpacked $archive"
 fi
 systemctl daemon-reload

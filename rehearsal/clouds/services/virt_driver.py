@@ -87,8 +87,9 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
         except (PlatformError, OSError) as error:
             LOG.exception("server %s did not come up", instance.uuid)
             log = hosts.log_path(self.tree.platform, servers.machine_name(instance.uuid))
+            why = "; ".join(str(error).splitlines()[:2])
             raise exception.BuildAbortException(
-                instance_uuid=instance.uuid, reason=f"host did not come up: {error}; console log: {log}"
+                instance_uuid=instance.uuid, reason=f"host did not come up: {why}; console log: {log}"
             ) from error
 
     def destroy(
