@@ -33,7 +33,17 @@ PYTHON_FILES = ("provision", "rehearsal", "serving", "verify", "tests", "tasks.p
 
 def _pytest_verify(session: nox.Session, *files: str) -> None:
     session.run(
-        "python", "-m", "pytest", "-c", "verify/pytest.ini", "--rootdir", ".", *files, *session.posargs, external=True
+        "python",
+        "-m",
+        "pytest",
+        "-c",
+        "verify/pytest.ini",
+        "--rootdir",
+        ".",
+        "--settled",
+        *files,
+        *session.posargs,
+        external=True,
     )
 
 

@@ -188,7 +188,7 @@ def unpack(_c: Context, bundle: str) -> None:
     _finish(lambda: {"files": artifacts.unpack(cache_dir(), Path(bundle))}, True)
 
 
-@task
+@task(help={})
 def pin(_c: Context) -> None:
     """Fill what the lock calls `unresolved` from the vendors' published checksums; needs their release hosts."""
     from rehearsal.artifacts import pin as pinning

@@ -49,8 +49,14 @@ def play(playbook: Path, inventory: Path, *, home: Path, log: Path, deadline_s: 
     before = log.read_text().count("\n") if log.exists() else 0
     # Unbuffered: the log names the task that runs, also while it runs and when it is killed.
     env = {"ANSIBLE_CONFIG": str(CONFIG), "ANSIBLE_HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
-    answer = shell.run([program, "-i", inventory, playbook], deadline_s=deadline_s, ok=(0, *HOST_FAILED), env=env,
-                       log=log, heartbeat=f"{playbook.name} at {inventory.parent.name}")
+    answer = shell.run(
+        [program, "-i", inventory, playbook],
+        deadline_s=deadline_s,
+        ok=(0, *HOST_FAILED),
+        env=env,
+        log=log,
+        heartbeat=f"{playbook.name} at {inventory.parent.name}",
+    )
     if answer.code == 0:
         return
     found = first_failure(log.read_text(errors="replace").splitlines(), start=before)
@@ -70,8 +76,11 @@ def install() -> Path:
         if not stamp.exists():
             uv, python = _uv(), folder / "bin" / "python"
             shell.run([uv, "venv", "-q", "--allow-existing", "--python", sys.executable, folder], deadline_s=60.0)
-            shell.run([uv, "pip", "sync", "-q", "--require-hashes", "--python", python, LOCK],
-                      deadline_s=INSTALL_DEADLINE_S, heartbeat="ansible-core")
+            shell.run(
+                [uv, "pip", "sync", "-q", "--require-hashes", "--python", python, LOCK],
+                deadline_s=INSTALL_DEADLINE_S,
+                heartbeat="ansible-core",
+            )
             stamp.touch()
     return folder / "bin"
 
@@ -102,8 +111,9 @@ def _uv() -> Path:
     beside = Path(sys.executable).parent / "uv"
     uv = beside if beside.exists() else shell.find("uv")
     if uv is None:
-        raise ToolMissing("uv: not on this machine", why=f"looked beside {sys.executable} and on PATH",
-                          next="./tandem invoke doctor")
+        raise ToolMissing(
+            "uv: not on this machine", why=f"looked beside {sys.executable} and on PATH", next="./tandem invoke doctor"
+        )
     return uv
 
 

@@ -24,7 +24,7 @@ from provision.wait import never, wait_until
 GONE_S = 300
 ACTIVE_S = 1800
 """Bare metal deploys for 10 to 20 minutes."""
-SSH_S = 60
+SSH_S = 600
 CLOUD_INIT_S = 600
 DISK_S = 60
 GPU_S = 300

@@ -90,8 +90,11 @@ def inputs_hash(settings: Settings, site_name: str) -> str:
 
 def record(settings: Settings, site_name: str) -> Mapping[str, Any]:
     """The ConfigMap that says, in the cluster itself, what it was made from."""
-    data = {"inputs": inputs_hash(settings, site_name), "engine": settings.kubernetes.engine,
-            "version": settings.kubernetes.version}
+    data = {
+        "inputs": inputs_hash(settings, site_name),
+        "engine": settings.kubernetes.engine,
+        "version": settings.kubernetes.version,
+    }
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": RECORD, "namespace": SYSTEM}, "data": data}
 
 
@@ -140,7 +143,8 @@ def check_engine(settings: Settings) -> None:
     """Refuse the Kubespray engine where its checkout is missing. Raises PreconditionMissing."""
     if settings.kubernetes.engine == "kubespray":
         raise PreconditionMissing(
-            "the Kubespray engine cannot run", why="cluster/kubespray is not what cluster/kubespray.lock names",
+            "the Kubespray engine cannot run",
+            why="cluster/kubespray is not what cluster/kubespray.lock names",
             next=f'set kubernetes.engine = "kubeadm" in provision/environments/{settings.env}.toml',
         )
 
@@ -154,23 +158,40 @@ def _hosts(site: SiteSettings, ssh_config: Path) -> str:
     for group in GROUPS:
         lines += ["", f"[{group}]", *(node.name for node in site.in_group(group))]
     lines += ["", "[k8s_cluster:children]", "kube_control_plane", "kube_node"]
-    lines += ["", "[all:vars]", f"ansible_user={site.user}", "ansible_become=true",
-              f"ansible_ssh_common_args='-F \"{ssh_config}\"'"]
+    lines += [
+        "",
+        "[all:vars]",
+        f"ansible_user={site.user}",
+        "ansible_become=true",
+        f"ansible_ssh_common_args='-F \"{ssh_config}\"'",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _sources(registry: Registry) -> dict[str, Any]:
     """Where files and images come from: Kubespray's offline variables, or the vendors."""
     if registry.files:
-        found: dict[str, Any] = {"files_repo": registry.files, "dl_k8s_io_url": f"{registry.files}/dl.k8s.io",
-                                 "github_url": f"{registry.files}/github.com"}
+        found: dict[str, Any] = {
+            "files_repo": registry.files,
+            "dl_k8s_io_url": f"{registry.files}/dl.k8s.io",
+            "github_url": f"{registry.files}/github.com",
+        }
     else:
         found = {"dl_k8s_io_url": "https://dl.k8s.io", "github_url": "https://github.com"}
     if registry.mirror:
         scheme = "http" if registry.plain_http else "https"
         found["containerd_registries_mirrors"] = [
-            {"prefix": name, "mirrors": [{"host": f"{scheme}://{registry.mirror}", "capabilities": ["pull", "resolve"],
-                                          "skip_verify": registry.plain_http}]} for name in registry.upstreams
+            {
+                "prefix": name,
+                "mirrors": [
+                    {
+                        "host": f"{scheme}://{registry.mirror}",
+                        "capabilities": ["pull", "resolve"],
+                        "skip_verify": registry.plain_http,
+                    }
+                ],
+            }
+            for name in registry.upstreams
         ]
     return found
 

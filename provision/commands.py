@@ -94,24 +94,6 @@ def provision_status(options: Options) -> Json:
     return found.as_json()
 
 
-def verify(options: Options, checks: Sequence[str]) -> Json:
-    """Run live checks in a run folder of their own."""
-    settings = settings_of(options)
-    run = Run(settings.state_dir)
-    with run.recording():
-        green = verification.run_checks(settings, run, checks, site=options.site)
-        verification.merge_junit(run)
-        report.write(settings, run)
-    return {
-        "env": settings.env,
-        "platform": settings.platform,
-        "run": run.utc,
-        "ok": True,
-        "exit_code": 0,
-        "green": green,
-    }
-
-
 def span(first: str, last: str) -> tuple[AnyStep, ...]:
     """The steps from `first` to `last`, both included; '' means the end of the row. Raises UsageError."""
     for name in (first, last):

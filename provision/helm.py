@@ -65,17 +65,26 @@ def records(secrets: Sequence[Mapping[str, Any]]) -> Mapping[str, Record]:
 def missing(record: Record, items: Sequence[Mapping[str, Any]]) -> list[str]:
     """Objects of a release that the cluster no longer has. items: what the cluster has of the record's kinds."""
     there = {(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in items}
-    return [f"{ref.kind} {ref.name}" for ref in record.objects
-            if not {(ref.kind, ref.namespace or record.namespace, ref.name), (ref.kind, "", ref.name)} & there]
+    return [
+        f"{ref.kind} {ref.name}"
+        for ref in record.objects
+        if not {(ref.kind, ref.namespace or record.namespace, ref.name), (ref.kind, "", ref.name)} & there
+    ]
 
 
 def deploy(kubeconfig: Path, release: Release, values: Mapping[str, Any], inputs: str) -> None:
     """`helm upgrade --install`: makes what is missing, takes back what was edited. Does not wait for pods."""
+
     async def work(client: Any) -> None:
         chart = await client.get_chart(release.chart_ref, version=None if release.chart else release.version)
         await client.install_or_upgrade_release(
-            release.name, chart, dict(values), namespace=release.namespace, create_namespace=False,
-            description=f"{MARK}{inputs}", timeout=f"{release.deadline_s}s",
+            release.name,
+            chart,
+            dict(values),
+            namespace=release.namespace,
+            create_namespace=False,
+            description=f"{MARK}{inputs}",
+            timeout=f"{release.deadline_s}s",
         )
 
     _run(kubeconfig, f"helm upgrade --install {release.name}", release.deadline_s, work)
@@ -83,6 +92,7 @@ def deploy(kubeconfig: Path, release: Release, values: Mapping[str, Any], inputs
 
 def uninstall(kubeconfig: Path, name: str, namespace: str, *, deadline_s: int = 120) -> None:
     """Take a release away and wait until its objects are gone; silent if there is none. Volume claims stay."""
+
     async def work(client: Any) -> None:
         await client.uninstall_release(name, namespace=namespace, timeout=f"{deadline_s}s", wait=True)
 
@@ -112,11 +122,15 @@ def _record(item: Mapping[str, Any]) -> Record:
     objects = [entry for entry in yaml.safe_load_all(told.get("manifest", "")) if entry]
     description = told["info"].get("description", "")
     return Record(
-        name=told["name"], namespace=item["metadata"]["namespace"], revision=int(told["version"]),
-        status=told["info"]["status"], secret=item["metadata"]["name"],
+        name=told["name"],
+        namespace=item["metadata"]["namespace"],
+        revision=int(told["version"]),
+        status=told["info"]["status"],
+        secret=item["metadata"]["name"],
         inputs=description.removeprefix(MARK) if description.startswith(MARK) else "",
-        objects=tuple(Ref(entry["kind"], entry["metadata"].get("namespace", ""), entry["metadata"]["name"])
-                      for entry in objects),
+        objects=tuple(
+            Ref(entry["kind"], entry["metadata"].get("namespace", ""), entry["metadata"]["name"]) for entry in objects
+        ),
         kinds=tuple(dict.fromkeys(_kind(entry) for entry in objects)),
     )
 

@@ -143,8 +143,11 @@ def read_probe(text: str) -> Probe:
     rows = [line.split() for line in text.splitlines() if line.strip()]
     of = {kind: [row[1:] for row in rows if row[0] == kind] for kind in ("user", "sum", "unit", "listens", "host")}
     return Probe(
-        user=any(of["user"]), sums={path: digest for digest, path in of["sum"]}, unit=" ".join(of["unit"][0]),
-        listens=tuple(words[0] for words in of["listens"]), host_key=" ".join(of["host"][0]),
+        user=any(of["user"]),
+        sums={path: digest for digest, path in of["sum"]},
+        unit=" ".join(of["unit"][0]),
+        listens=tuple(words[0] for words in of["listens"]),
+        host_key=" ".join(of["host"][0]),
     )
 
 
@@ -184,17 +187,31 @@ Match User {USER}
 def _client_config(settings: Settings, facts: Facts) -> str:
     link = settings.link
     lines = [
-        f"Host {ALIAS}", f"    HostName {facts.address or 'unknown'}", f"    HostKeyAlias {ALIAS}", f"    User {USER}",
-        f"    IdentityFile {CLIENT_KEY}", "    IdentitiesOnly yes", f"    UserKnownHostsFile {CLIENT_KNOWN}",
-        "    GlobalKnownHostsFile /dev/null", "    StrictHostKeyChecking yes", "    UpdateHostKeys no",
-        "    BatchMode yes", "    ConnectTimeout 8", f"    ServerAliveInterval {link.keepalive_s}",
-        f"    ServerAliveCountMax {link.keepalive_count}", "    ExitOnForwardFailure yes", "    RequestTTY no",
-        "    ForwardAgent no", "    LogLevel INFO",
+        f"Host {ALIAS}",
+        f"    HostName {facts.address or 'unknown'}",
+        f"    HostKeyAlias {ALIAS}",
+        f"    User {USER}",
+        f"    IdentityFile {CLIENT_KEY}",
+        "    IdentitiesOnly yes",
+        f"    UserKnownHostsFile {CLIENT_KNOWN}",
+        "    GlobalKnownHostsFile /dev/null",
+        "    StrictHostKeyChecking yes",
+        "    UpdateHostKeys no",
+        "    BatchMode yes",
+        "    ConnectTimeout 8",
+        f"    ServerAliveInterval {link.keepalive_s}",
+        f"    ServerAliveCountMax {link.keepalive_count}",
+        "    ExitOnForwardFailure yes",
+        "    RequestTTY no",
+        "    ForwardAgent no",
+        "    LogLevel INFO",
     ]
     for verb, site in (("RemoteForward", link.server), ("LocalForward", link.client)):
         here = listening_address(settings, site)
-        lines += [f"    {verb} {here}:{forward.port} {forward.target_ip}:{forward.target_port}"
-                  for forward in listeners(settings, site)]
+        lines += [
+            f"    {verb} {here}:{forward.port} {forward.target_ip}:{forward.target_port}"
+            for forward in listeners(settings, site)
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -39,8 +39,11 @@ def put(site: Site, files: Sequence[File]) -> None:
 
 def services(site: Site) -> Mapping[str, str]:
     """name -> `port address:port` of our Services; one without a slice leads nowhere and is left out."""
-    objects = site.kube.get("services,endpointslices.discovery.k8s.io", namespace=LINK_NAMESPACE,
-                            selector=f"{manifests.OWNER}={site.settings.platform}")
+    objects = site.kube.get(
+        "services,endpointslices.discovery.k8s.io",
+        namespace=LINK_NAMESPACE,
+        selector=f"{manifests.OWNER}={site.settings.platform}",
+    )
     ports = {_name(item): item["spec"]["ports"][0]["port"] for item in objects if item["kind"] == "Service"}
     ends = {_name(item): _socket(item) for item in objects if item["kind"] == "EndpointSlice"}
     return {name: f"{port} {ends[name]}" for name, port in ports.items() if name in ends}
@@ -51,10 +54,12 @@ def put_service(site: Site, name: str, leads: str) -> None:
     port, _, socket = leads.partition(" ")
     address, _, listens = socket.partition(":")
     platform = site.settings.platform
-    site.kube.apply([
-        manifests.service(platform, name, LINK_NAMESPACE, int(port)),
-        manifests.endpoint_slice(platform, name, LINK_NAMESPACE, address, int(listens)),
-    ])
+    site.kube.apply(
+        [
+            manifests.service(platform, name, LINK_NAMESPACE, int(port)),
+            manifests.endpoint_slice(platform, name, LINK_NAMESPACE, address, int(listens)),
+        ]
+    )
 
 
 def remove_service(site: Site, name: str) -> None:

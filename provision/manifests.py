@@ -21,7 +21,9 @@ Object = Mapping[str, Any]
 def metadata(platform: str, name: str, namespace: str = "", **annotations: str) -> Object:
     """Name, namespace, our label, annotations."""
     return {
-        "name": name, "labels": {OWNER: platform}, **({"namespace": namespace} if namespace else {}),
+        "name": name,
+        "labels": {OWNER: platform},
+        **({"namespace": namespace} if namespace else {}),
         **({"annotations": annotations} if annotations else {}),
     }
 
@@ -40,7 +42,9 @@ def config_map(platform: str, name: str, namespace: str, data: Mapping[str, str]
 def default_account(platform: str, namespace: str, pull_secrets: Sequence[str]) -> Object:
     """The namespace's default service account, pulling images with these Secrets."""
     return {
-        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(platform, "default", namespace),
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata(platform, "default", namespace),
         "imagePullSecrets": [{"name": name} for name in pull_secrets],
     }
 
@@ -48,7 +52,9 @@ def default_account(platform: str, namespace: str, pull_secrets: Sequence[str]) 
 def secret(platform: str, name: str, namespace: str, kind: str, data: Mapping[str, str], fingerprint: str) -> Object:
     """A Secret; `fingerprint` is the keyed hash by which it can be compared without being read."""
     return {
-        "apiVersion": "v1", "kind": "Secret", "type": kind,
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": kind,
         "metadata": metadata(platform, name, namespace, **{FINGERPRINT: fingerprint}),
         "data": {key: b64encode(value.encode()).decode() for key, value in data.items()},
     }
@@ -63,7 +69,9 @@ def docker_config(user: str, password: str, hosts: Sequence[str]) -> str:
 def service(platform: str, name: str, namespace: str, port: int) -> Object:
     """A Service without selector: its addresses come from our EndpointSlice."""
     return {
-        "apiVersion": "v1", "kind": "Service", "metadata": metadata(platform, name, namespace),
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(platform, name, namespace),
         "spec": {"ports": [{"name": PORT_NAME, "port": port, "targetPort": port, "protocol": "TCP"}]},
     }
 
@@ -73,7 +81,10 @@ def endpoint_slice(platform: str, name: str, namespace: str, address: str, port:
     meta = metadata(platform, name, namespace)
     labels = {**meta["labels"], "kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "tandem"}
     return {
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {**meta, "labels": labels},
-        "addressType": "IPv4", "ports": [{"name": PORT_NAME, "port": port, "protocol": "TCP"}],
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {**meta, "labels": labels},
+        "addressType": "IPv4",
+        "ports": [{"name": PORT_NAME, "port": port, "protocol": "TCP"}],
         "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
     }

@@ -14,9 +14,16 @@ EVERY_S = 2.0
 # Reasons from which a pod does not come back by waiting, and how long each is given to prove us wrong: a scheduler
 # may wait for a volume or a GPU share, a program may crash until the one it talks to is there.
 PATIENCE_S = {
-    "CrashLoopBackOff": 60.0, "Unschedulable": 60.0, "ImagePullBackOff": 20.0, "ErrImagePull": 30.0,
-    "InvalidImageName": 0.0, "ErrImageNeverPull": 0.0, "CreateContainerConfigError": 20.0, "CreateContainerError": 30.0,
-    "RunContainerError": 60.0, "UnexpectedAdmissionError": 20.0,
+    "CrashLoopBackOff": 60.0,
+    "Unschedulable": 60.0,
+    "ImagePullBackOff": 20.0,
+    "ErrImagePull": 30.0,
+    "InvalidImageName": 0.0,
+    "ErrImageNeverPull": 0.0,
+    "CreateContainerConfigError": 20.0,
+    "CreateContainerError": 30.0,
+    "RunContainerError": 60.0,
+    "UnexpectedAdmissionError": 20.0,
 }
 
 
@@ -62,17 +69,29 @@ def progress(release: Release, items: Sequence[Item]) -> Progress:
     if not faults:
         return Progress(())
     awaited = {(ready.kind, ready.name) for ready in release.ready}
-    selectors = [item["spec"]["selector"].get("matchLabels", {}) for item in items
-                 if item["kind"] in WORKLOADS and (item["kind"], item["metadata"]["name"]) in awaited]
-    pods = [item for item in items if item["kind"] == "Pod" and item["metadata"].get("namespace") == release.namespace
-            and any(_matches(item, selector) for selector in selectors)]
+    selectors = [
+        item["spec"]["selector"].get("matchLabels", {})
+        for item in items
+        if item["kind"] in WORKLOADS and (item["kind"], item["metadata"]["name"]) in awaited
+    ]
+    pods = [
+        item
+        for item in items
+        if item["kind"] == "Pod"
+        and item["metadata"].get("namespace") == release.namespace
+        and any(_matches(item, selector) for selector in selectors)
+    ]
     return Progress(tuple(faults), tuple(trouble for pod in pods for trouble in troubles(pod)))
 
 
 def fault(ready: Ready, namespace: str, items: Sequence[Item]) -> str:
     """What is wrong with one condition, or ''. Cluster-wide objects have no namespace."""
-    found = [item for item in items if (item["kind"], item["metadata"]["name"]) == (ready.kind, ready.name)
-             and item["metadata"].get("namespace", namespace) == namespace]
+    found = [
+        item
+        for item in items
+        if (item["kind"], item["metadata"]["name"]) == (ready.kind, ready.name)
+        and item["metadata"].get("namespace", namespace) == namespace
+    ]
     if not found:
         return f"{ready.kind} {ready.name} is not there"
     if ready.condition == "Exists":
@@ -92,8 +111,11 @@ def troubles(pod: Item) -> list[Trouble]:
         for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
         if (waiting := container.get("state", {}).get("waiting")) and waiting.get("reason") in PATIENCE_S
     ]
-    found += [Trouble(name, told["reason"], told.get("message", "")) for told in status.get("conditions", ())
-              if told["type"] == "PodScheduled" and told.get("reason") in PATIENCE_S]
+    found += [
+        Trouble(name, told["reason"], told.get("message", ""))
+        for told in status.get("conditions", ())
+        if told["type"] == "PodScheduled" and told.get("reason") in PATIENCE_S
+    ]
     if status.get("reason") in PATIENCE_S:
         found.append(Trouble(name, status["reason"], status.get("message", "")))
     return found

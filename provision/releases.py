@@ -171,8 +171,10 @@ def scale(tree: Any, cpu: float, memory: float) -> Any:
 
 
 def _is_sized(value: Any) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("requests"), Mapping) and (
-        bool({"cpu_millicores", "memory_mib"} & set(value["requests"]))
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("requests"), Mapping)
+        and (bool({"cpu_millicores", "memory_mib"} & set(value["requests"])))
     )
 
 

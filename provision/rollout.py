@@ -19,8 +19,9 @@ def install(site: Site, release: Release) -> None:
     for need in release.needs:
         await_ready(site, releases.named(need))
     _free(site, release)
-    helm.deploy(site.kube.connect(), release, releases.values(release, site.settings),
-                releases.inputs(release, site.settings))
+    helm.deploy(
+        site.kube.connect(), release, releases.values(release, site.settings), releases.inputs(release, site.settings)
+    )
 
 
 def await_ready(site: Site, release: Release) -> None:
@@ -34,8 +35,12 @@ def await_ready(site: Site, release: Release) -> None:
         return readiness.progress(release, [*items, *(item for kind in others for item in site.kube.get(kind))])
 
     wait_until(
-        f"{release.name} at {site.name}", probe, lambda state: not state.faults, patience.is_over,
-        deadline_s=release.deadline_s, every_s=readiness.EVERY_S,
+        f"{release.name} at {site.name}",
+        probe,
+        lambda state: not state.faults,
+        patience.is_over,
+        deadline_s=release.deadline_s,
+        every_s=readiness.EVERY_S,
         next=f"kubectl --kubeconfig {site.kube.kubeconfig} describe pods -n {release.namespace}",
     )
 

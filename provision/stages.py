@@ -90,9 +90,7 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     return dot / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
 
 
-def _embed(
-    site: Site, forward: Forward, texts: Sequence[str]
-) -> tuple[Any, float]:
+def _embed(site: Site, forward: Forward, texts: Sequence[str]) -> tuple[Any, float]:
     """POST /embed from the site's entry node; returns the answer and its milliseconds."""
     out = _curl(
         site,

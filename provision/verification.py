@@ -14,7 +14,8 @@ from provision.errors import CheckFailed
 from provision.settings import ROOT, Settings
 from provision.state import Run, utc_now
 
-DEADLINE_S = 600.0
+DEADLINE_S = 900.0
+NONE_COLLECTED = 5  # pytest: every collected check belongs to another site
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,9 @@ def run_checks(settings: Settings, run: Run, checks: Sequence[str], *, site: str
     seconds = time.monotonic() - started
     for check in results:
         run.event("check", name=check.name, outcome=check.outcome, seconds=check.seconds, step=name, site=site)
+    if site and ended.code == NONE_COLLECTED and not results:
+        say.line(name, "note", f"{site}: its checks speak about the other site only")
+        return ""
     if ended.code or red or not passed:
         raise CheckFailed(
             f"checks of {label}: {len(red)} red, {len(passed)} green"

@@ -1,4 +1,4 @@
-"""The rehearsal is sealed: no packet with one of its addresses leaves the machine. Only where an environment is embedded."""
+"""The rehearsal is sealed: none of its packets leaves the machine. A real testbed has no seal and passes."""
 
 from __future__ import annotations
 
@@ -7,4 +7,5 @@ from provision.settings import Settings
 
 
 def test_no_rehearsal_address_leaves_this_machine(settings: Settings) -> None:
+    """Routes, forwarding and counted packets, as the network itself proves them."""
     assert embedded.seal_problems(settings) == []

@@ -56,8 +56,9 @@ NOTHING = Have()
 def want(settings: Settings, site_name: str) -> Want:
     """From apps/."""
     here = releases.at(site_name)
-    return Want(tuple(release.name for release in here),
-                {release.name: releases.inputs(release, settings) for release in here})
+    return Want(
+        tuple(release.name for release in here), {release.name: releases.inputs(release, settings) for release in here}
+    )
 
 
 def look(site: Site, want: Want) -> Have:
@@ -81,8 +82,11 @@ def plan(want: Want, have: Have) -> Sequence[Change]:
     """What is no longer in apps/ goes; releases in order; then each that changed is awaited."""
     gone = [_deletion(name, have, "no longer in apps/") for name in have.status if name not in want.releases]
     whys = {name: _why(name, have) for name in want.releases}
-    writes = [Change("update" if name in have.status else "create", f"release {name}", why)
-              for name, why in whys.items() if why]
+    writes = [
+        Change("update" if name in have.status else "create", f"release {name}", why)
+        for name, why in whys.items()
+        if why
+    ]
     waits = [Change("run", f"ready {name}", "its release changes") for name, why in whys.items() if why]
     return [*gone, *writes, *waits]
 
@@ -103,8 +107,10 @@ def apply(site: Site, change: Change) -> None:
 
 def undo(have: Have) -> Sequence[Change]:
     """Releases in reverse order of the records, then the claims, which are data."""
-    return [*(_deletion(name, have, "destroy") for name in reversed(list(have.status))),
-            *(Change("delete", f"claim {claim}", "destroy", data=True) for claim in have.claims)]
+    return [
+        *(_deletion(name, have, "destroy") for name in reversed(list(have.status))),
+        *(Change("delete", f"claim {claim}", "destroy", data=True) for claim in have.claims),
+    ]
 
 
 def _status(record: Record, inputs: str) -> str:

@@ -63,8 +63,13 @@ def want(settings: Settings, site_name: str) -> Want:
     """The cluster of a site. Raises SettingsError where the engine cannot make it."""
     cluster.check_settings(settings, site_name)
     kubernetes = settings.kubernetes
-    return Want(site_name, kubernetes.engine, kubernetes.version, cluster.inputs_hash(settings, site_name),
-                cluster.labels(settings.sites[site_name]))
+    return Want(
+        site_name,
+        kubernetes.engine,
+        kubernetes.version,
+        cluster.inputs_hash(settings, site_name),
+        cluster.labels(settings.sites[site_name]),
+    )
 
 
 def look(site: Site, want: Want) -> Have:
@@ -72,8 +77,16 @@ def look(site: Site, want: Want) -> Have:
     if not site.kube.exists():
         return NOTHING
     try:
-        answer = site.kube.run("get", "nodes,deployments,configmaps", "-n", cluster.SYSTEM, "-o", "json",
-                               "--request-timeout=10s", deadline_s=30.0)
+        answer = site.kube.run(
+            "get",
+            "nodes,deployments,configmaps",
+            "-n",
+            cluster.SYSTEM,
+            "-o",
+            "json",
+            "--request-timeout=10s",
+            deadline_s=30.0,
+        )
     except (CommandFailed, DeadlineExceeded, PreconditionMissing):
         return NOTHING
     seen = cluster.read(answer.stdout)
@@ -85,16 +98,28 @@ def plan(want: Want, have: Have) -> Sequence[Change]:
     """Run the engine if anything is missing; then node objects that nobody wants, and labels."""
     reasons = _reasons(want, have)
     run = [Change("run", f"cluster {want.site}", f"engine {want.engine}: {'; '.join(reasons)}")] if reasons else []
-    gone = [Change("delete", f"node {node.name}", "not in the inventory", {"node": node.name})
-            for node in have.nodes if node.name not in want.labels]
+    gone = [
+        Change("delete", f"node {node.name}", "not in the inventory", {"node": node.name})
+        for node in have.nodes
+        if node.name not in want.labels
+    ]
     # A node that joins again has lost its labels with its old object.
     present = {(node.name, key): value for node in have.nodes if node.is_joined for key, value in node.labels.items()}
     wanted = {(name, key): value for name, labels in want.labels.items() for key, value in labels.items()}
-    return [*run, *gone, *(
-        Change("update", f"label {name} {key}", f"have {present.get((name, key), 'none')}, want {value}",
-               {"node": name, "label": f"{key}={value}"})
-        for (name, key), value in wanted.items() if present.get((name, key)) != value
-    )]
+    return [
+        *run,
+        *gone,
+        *(
+            Change(
+                "update",
+                f"label {name} {key}",
+                f"have {present.get((name, key), 'none')}, want {value}",
+                {"node": name, "label": f"{key}={value}"},
+            )
+            for (name, key), value in wanted.items()
+            if present.get((name, key)) != value
+        ),
+    ]
 
 
 def apply(site: Site, change: Change) -> None:
@@ -132,10 +157,23 @@ def _run(site: Site) -> None:
     settings, again = site.settings, f"invoke provision.{NAME} --site {site.name}"
     cluster.check_engine(settings)
     inventory = cluster.write_inventory(settings, site.name, site.hosts.config)
-    ansible.play(cluster.FOLDER / "playbooks" / "kubeadm.yml", inventory, home=settings.state_dir / "ansible",
-                 log=site.log(NAME), deadline_s=DEADLINE_S - READY_DEADLINE_S, next=again)
+    ansible.play(
+        cluster.FOLDER / "playbooks" / "kubeadm.yml",
+        inventory,
+        home=settings.state_dir / "ansible",
+        log=site.log(NAME),
+        deadline_s=DEADLINE_S - READY_DEADLINE_S,
+        next=again,
+    )
     site.kube.apply([cluster.record(settings, site.name)])
     wanted = want(settings, site.name)
     # No state is final: a kubelet that fails and a pull that is refused are tried again by the cluster itself.
-    wait_until(f"{site.name}: nodes Ready and CoreDNS available", lambda: _reasons(wanted, look(site, wanted)),
-               lambda reasons: not reasons, never, deadline_s=READY_DEADLINE_S, every_s=1.0, next=again)
+    wait_until(
+        f"{site.name}: nodes Ready and CoreDNS available",
+        lambda: _reasons(wanted, look(site, wanted)),
+        lambda reasons: not reasons,
+        never,
+        deadline_s=READY_DEADLINE_S,
+        every_s=1.0,
+        next=again,
+    )

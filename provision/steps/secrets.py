@@ -66,9 +66,11 @@ def want(settings: Settings, site_name: str) -> Want:
     """From chart.toml's `secrets`, the registry's mirror and the site that has an object store."""
     secrets = appsecrets.wanted(settings, site_name)
     return Want(
-        platform=settings.platform, namespaces=appsecrets.namespaces(site_name),
+        platform=settings.platform,
+        namespaces=appsecrets.namespaces(site_name),
         config=appsecrets.config(settings, site_name),
-        entries=tuple(dict.fromkeys(secret.name for secret in secrets)), secrets=secrets,
+        entries=tuple(dict.fromkeys(secret.name for secret in secrets)),
+        secrets=secrets,
         pulls=any(secret.name == PULL_SECRET for secret in secrets),
     )
 
@@ -92,11 +94,17 @@ def look(site: Site, want: Want) -> Have:
 
 def plan(want: Want, have: Have) -> Sequence[Change]:
     """Vault entries, then namespaces with what each has, then Secrets."""
-    entries = [Change("create", f"entry {name}", "the vault has no current one")
-               for name in want.entries if name not in have.current]
+    entries = [
+        Change("create", f"entry {name}", "the vault has no current one")
+        for name in want.entries
+        if name not in have.current
+    ]
     faults = {name: _namespace_fault(name, want, have) for name in want.namespaces}
-    namespaces = [Change("update" if name in have.namespaces else "create", f"namespace {name}", why)
-                  for name, why in faults.items() if why]
+    namespaces = [
+        Change("update" if name in have.namespaces else "create", f"namespace {name}", why)
+        for name, why in faults.items()
+        if why
+    ]
     found = {item.path: appsecrets.fault(item, have.secrets.get(item.path), have.right) for item in want.secrets}
     return [*entries, *namespaces, *(Change(verb, f"secret {path}", why) for path, (verb, why) in found.items() if why)]
 

@@ -69,10 +69,14 @@ def want(settings: Settings, site_name: str) -> Want:
     both = (*link.sockets(settings, settings.link.server), *link.sockets(settings, settings.link.client))
     here = link.listening_address(settings, site_name)
     return Want(
-        end="client" if is_client else "server", node=settings.sites[site_name].entry.name,
-        files=tuple(file.path for file in files), sockets=both if is_client else (),
-        services={forward.service: f"{forward.target_port} {here}:{forward.port}"
-                  for forward in link.listeners(settings, site_name)},
+        end="client" if is_client else "server",
+        node=settings.sites[site_name].entry.name,
+        files=tuple(file.path for file in files),
+        sockets=both if is_client else (),
+        services={
+            forward.service: f"{forward.target_port} {here}:{forward.port}"
+            for forward in link.listeners(settings, site_name)
+        },
     )
 
 
@@ -83,8 +87,14 @@ def look(site: Site, want: Want) -> Have:
     theirs = link_ends.probe(site.peer()) if want.end == "client" else mine
     files = link_ends.files(site, theirs.host_key, entries.get(KEY.name, {}))
     return Have(
-        key=not site.vault.is_stale(KEY, entries), user=mine.user, current=link.unchanged(files, mine), unit=mine.unit,
-        listens=(*mine.listens, *theirs.listens), services=link_ends.services(site), end=want.end, node=want.node,
+        key=not site.vault.is_stale(KEY, entries),
+        user=mine.user,
+        current=link.unchanged(files, mine),
+        unit=mine.unit,
+        listens=(*mine.listens, *theirs.listens),
+        services=link_ends.services(site),
+        end=want.end,
+        node=want.node,
     )
 
 
@@ -124,7 +134,8 @@ def undo(have: Have) -> Sequence[Change]:
 
 def _end_fault(want: Want, have: Have) -> str:
     faults = [] if have.user else [f"no user {USER}"]
-    faults += [f"{path} is not as wanted" for path in want.files if path not in have.current]
+    if wrong := [path for path in want.files if path not in have.current]:
+        faults.append(f"not as wanted: {', '.join(path.rsplit('/', 1)[1] for path in wrong)}")
     if want.end == "client" and have.unit != RUNNING:
         faults.append(f"unit is {have.unit or 'not there'}")
     if down := [socket for socket in want.sockets if socket not in have.listens]:

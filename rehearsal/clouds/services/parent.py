@@ -41,6 +41,7 @@ def main() -> None:
 
 
 def _preload() -> None:
+    gc.disable()  # imports make nothing that could be freed; wsgi.announce turns it on again
     # nova insists that eventlet was never imported, and the common libraries choose a threading model on first use.
     sys.modules["eventlet"] = None  # type: ignore[assignment]
     from oslo_service import backend

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -30,7 +31,10 @@ def serve(tree: Tree, service: str, application: Application, *, prefix: str = "
 
 
 def announce(tree: Tree, service: str) -> None:
-    """The service listens: leave its pid where `trees.wait_ready` looks."""
+    """The service listens: leave its pid where `trees.wait_ready` looks. What start-up made will live as long as it."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
     file = tree.ready_file(service)
     file.parent.mkdir(exist_ok=True)
     file.write_text(str(os.getpid()))
