@@ -145,12 +145,11 @@ def _birth(machine: Machine, server: Server | None) -> Iterator[Change]:
 def _host(want: Want, machine: Machine, have: Have, server: Server | None) -> Iterator[Change]:
     """server: None when it is to be made, so that nothing on it is there yet."""
     told = have.hosts.get(machine.node, Told()) if server else Told()
-    born = server is not None
     if not told.answers or told.cloud_init != "done":
-        why = (told.cloud_init or "ssh does not answer") if born else "new server"
-        yield Change("run", f"boot {machine.node}", f"cloud-init {why}" if told.answers else why)
+        unheard = "ssh does not answer" if server else "new server"
+        yield Change("run", f"boot {machine.node}", f"cloud-init {told.cloud_init}" if told.answers else unheard)
     if machine.disk:
-        attached = born and have.volume is not None and server is not None and have.volume.server_id == server.id
+        attached = server is not None and have.volume is not None and have.volume.server_id == server.id
         if not attached:
             yield Change("update", f"volume {want.volume}", f"not attached to {machine.node}")
         if not (attached and told.mounted):
@@ -159,7 +158,8 @@ def _host(want: Want, machine: Machine, have: Have, server: Server | None) -> It
         missing = sorted(set(machine.firewall) - set(told.firewall))
         yield Change("update", f"firewall {machine.node}", f"does not let in {', '.join(missing)}")
     if not (told.answers and _has_auth(told, have.auth)):
-        yield Change("update", f"auth {machine.node}", "registry auth file absent, other, or readable to others")
+        why = "absent, other, or readable to others" if told.answers else "nothing seen of it yet"
+        yield Change("update", f"auth {machine.node}", f"registry auth file {why}")
     if told.gpus < machine.gpus:
         yield Change("run", f"gpu {machine.node}", f"{told.gpus} of {machine.gpus} answer NVML")
 

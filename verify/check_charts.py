@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -124,11 +123,11 @@ def test_a_pod_across_gets_an_embedding(
     stage: Stage, caller: Site, budget: Callable[[str], float], figure: Callable[[str], None]
 ) -> None:
     """POST /embed from the CPU site, by the name applications use, through the link, answered by this stage."""
-    body = shlex.quote(json.dumps({"texts": [TEXT]}))
     url = f"http://{stage.service}.{LINK_NAMESPACE}.svc:8000/embed"
-    deadline_s = budget("charts.request_deadline_s")
-    ask = f"wget -q -T {deadline_s:.0f} -O - --header 'Content-Type: application/json' --post-data {body} {url}"
-    answer = json.loads(caller.kube.run("exec", "-n", NAMESPACE, "caller", "--", "sh", "-c", ask).stdout)
+    # Not wget's own -T: it makes Debian's static busybox crash.
+    ask = ["timeout", f"{budget('charts.request_deadline_s'):.0f}", "wget", "-q", "-O", "-"]
+    post = ["--header", "Content-Type: application/json", "--post-data", json.dumps({"texts": [TEXT]}), url]
+    answer = json.loads(caller.kube.run("exec", "-n", NAMESPACE, "caller", "--", *ask, *post).stdout)
     vector = answer["embeddings"][0]
     figure(f"{answer['model']} {answer['version']}: {len(vector)} numbers, length {math.hypot(*vector):.4f}")
     assert len(vector) == DIMENSIONS
@@ -145,7 +144,7 @@ def query(site: Site, expression: str, label: str) -> dict[str, float]:
 
 def _psql(site: Site, sql: str) -> str:
     """Run SQL over the pod's own socket as the owner of the database."""
-    command = ["psql", "-U", "postgres", "-d", "tandem", "-v", "ON_ERROR_STOP=1", "-qAt"]
+    command = ["psql", "-h", "/run/postgresql", "-U", "postgres", "-d", "tandem", "-v", "ON_ERROR_STOP=1", "-qAt"]
     return site.kube.run(*POSTGRESQL, *command, stdin=sql).stdout.strip()
 
 

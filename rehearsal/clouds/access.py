@@ -18,7 +18,7 @@ ACCESS_FILE = "access.json"
 
 @dataclass(frozen=True, slots=True)
 class Ec2Key:
-    """An S3 key pair and where it is good."""
+    """An S3 key pair and where it is good. region: the one to sign with, not the cloud's."""
 
     access: str
     secret: str

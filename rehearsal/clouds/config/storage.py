@@ -12,6 +12,8 @@ BACKEND = "sparse"
 SWIFT_BACKENDS: Mapping[str, int] = {"account": 6202, "container": 6201, "object": 6200}
 """Swift's inner servers know no tokens: they listen on the namespace's loopback, where no host can reach them."""
 LOOPBACK = "127.0.0.1"
+S3_REGION = "us-east-1"
+"""What clients sign with. Chameleon's gateway takes S3's default; clients refuse a name such as CHI@UC."""
 _PIPELINE = ("catch_errors healthcheck proxy-logging cache listing_formats bulk tempurl "
              # s3api between authtoken and s3token, or every signature is compared with an anonymous one.
              "authtoken s3api s3token keystoneauth copy slo dlo proxy-logging proxy-server")
@@ -118,7 +120,7 @@ def _proxy(subject: Subject) -> Mapping[str, Section]:
         **{f"filter:{name}": {"use": f"egg:swift#{entry}"} for name, entry in _FILTERS.items()},
         # No memcached: an address that refuses at once.
         "filter:cache": {"use": "egg:swift#memcache", "memcache_servers": f"{LOOPBACK}:1"},
-        "filter:s3api": {"use": "egg:swift#s3api", "s3_acl": False, "location": subject.site.region},
+        "filter:s3api": {"use": "egg:swift#s3api", "s3_acl": False, "location": S3_REGION},
         "filter:s3token": {"use": "egg:swift#s3token", "auth_uri": auth_url, **token},
         "filter:authtoken": {
             "paste.filter_factory": "keystonemiddleware.auth_token:filter_factory",

@@ -15,6 +15,7 @@ import openstack
 from rehearsal.clouds.access import Access, Ec2Key, read_secrets, write_access
 from rehearsal.clouds.config.compute import FREEPOOL
 from rehearsal.clouds.config.shared import SERVICE_USER
+from rehearsal.clouds.config.storage import S3_REGION
 from rehearsal.clouds.layout import Tree, read_tree
 from rehearsal.clouds.sites import SITES, CloudSite
 
@@ -102,7 +103,7 @@ def access(tree: Tree, site: CloudSite) -> None:
         made = cloud.identity.post(
             f"/users/{cloud.current_user_id}/credentials/OS-EC2", json={"tenant_id": cloud.current_project_id}
         ).json()["credential"]
-        key = Ec2Key(access=made["access"], secret=made["secret"], endpoint=site.url("swift"), region=site.region)
+        key = Ec2Key(access=made["access"], secret=made["secret"], endpoint=site.url("swift"), region=S3_REGION)
     write_access(tree, Access(credential_id=credential.id, credential_secret=credential.secret, ec2=key))
 
 

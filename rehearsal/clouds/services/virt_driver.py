@@ -18,7 +18,7 @@ from nova import exception
 from nova.compute import power_state
 from nova.virt import driver, hardware
 
-from provision.errors import PlatformError
+from provision.errors import PlatformError, PreconditionMissing
 from provision.wait import never, wait_until
 from rehearsal import hosts
 from rehearsal.clouds import loops
@@ -135,7 +135,7 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
 
         In the background: nova calls this while it starts, one server after the other.
         """
-        threading.Thread(target=self._start, args=(instance, network_info, block_device_info), daemon=True).start()
+        threading.Thread(target=self._resume, args=(instance, network_info, block_device_info), daemon=True).start()
 
     # -- volumes ------------------------------------------------------------------------------------------------------
     def attach_volume(
@@ -233,15 +233,32 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
             lambda missing: not missing, never, deadline_s=BRIDGE_S, every_s=0.2,
         )
 
+    def _resume(self, instance: Any, network_info: Any, block_device_info: Any) -> None:
+        """nova must not be told of a failure here: it would mark the server ERROR; shut off, as it then shows, is the truth."""
+        try:
+            self._start(instance, network_info, block_device_info)
+        except (PlatformError, OSError):
+            LOG.exception("server %s did not come up again", instance.uuid)
+
     def _start(self, instance: Any, network_info: Any, block_device_info: Any) -> None:
+        """Boot again. Loop devices come first, so that what the host mounts by label is there while it boots."""
+        disks = servers.disks(block_device_info)
+        for disk in disks:
+            loops.attach(disk.image)
         self._wait_bridges(nic.bridge for nic in servers.nics(self.tree.site, network_info or ()))
-        self._attach(instance, servers.disks(block_device_info))
         hosts.start(self.tree.platform, servers.machine_name(instance.uuid))
+        self._attach(instance, disks)
 
     def _attach(self, instance: Any, disks: Iterable[servers.Disk]) -> None:
         machine = servers.machine_name(instance.uuid)
         for disk in disks:
-            hosts.attach_disk(self.tree.platform, machine, loops.attach(disk.image), disk.name, disk.serial)
+            device = loops.attach(disk.image)
+            try:
+                hosts.attach_disk(self.tree.platform, machine, device, disk.name, disk.serial)
+            except PreconditionMissing:
+                # The volume has another loop device than at the last boot: this machine was restarted in between.
+                hosts.detach_disk(self.tree.platform, machine, disk.name)
+                hosts.attach_disk(self.tree.platform, machine, device, disk.name, disk.serial)
 
 
 def _inventory(total: int) -> dict[str, Any]:
