@@ -27,6 +27,7 @@ HOST_FAILED = (2, 4)  # a task failed, a host was unreachable: the log says whic
 TAIL_LINES = 8
 
 _FAILED = re.compile(r"^(?:fatal|failed): \[(?P<host>[^\]]+)\].*? => (?P<result>\{.*\})$")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>.*?)\]")
 
 
@@ -103,7 +104,7 @@ def _words(result: str) -> str:
     except json.JSONDecodeError:
         return result[-500:]
     said = str(found.get("stderr") or found.get("stdout") or found.get("module_stderr") or "")
-    tail = said.strip().splitlines()[-TAIL_LINES:]
+    tail = [line for line in _COLOUR.sub("", said).splitlines() if line.strip()][-TAIL_LINES:]
     return "\n".join([str(found.get("msg") or found.get("censored") or "no message"), *tail])
 
 

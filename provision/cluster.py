@@ -24,6 +24,8 @@ HOSTS = "hosts.ini"
 NO_CONFIG = Path("ssh_config")
 SYSTEM = "kube-system"
 RECORD = "tandem-cluster"
+QUERY = ("get", "nodes,deployments,configmaps", "-n", SYSTEM, "-o", "json", "--request-timeout=10s")
+PLAYBOOK = FOLDER / "playbooks" / "kubeadm.yml"
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def record(settings: Settings, site_name: str) -> Mapping[str, Any]:
 
 
 def read(answer: str) -> Seen:
-    """From `kubectl get nodes,deployments,configmaps -n kube-system -o json`."""
+    """From what kubectl answers to QUERY."""
     objects = {(item["kind"], item["metadata"]["name"]): item for item in json.loads(answer)["items"]}
     nodes = tuple(_node(item) for (kind, _), item in objects.items() if kind == "Node")
     dns = objects.get(("Deployment", "coredns"), {}).get("status", {})

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from provision.clouds.facts import FloatingIp, Group, Network, Port, Router, Rule, Subnet
+from provision.clouds.facts import Group, Network, Port, Router, Rule, Subnet, Survey
 from provision.errors import PreconditionMissing
 from provision.settings import Settings, SiteSettings
 from provision.step import Change
@@ -28,18 +28,6 @@ class Want:
     ports: tuple[Port, ...]
     entry: str
     lease: str
-
-
-@dataclass(frozen=True)
-class Have:
-    """Everything of ours, by name."""
-
-    networks: tuple[Network, ...] = ()
-    subnets: tuple[Subnet, ...] = ()
-    routers: tuple[Router, ...] = ()
-    groups: tuple[Group, ...] = ()
-    ports: tuple[Port, ...] = ()
-    addresses: tuple[FloatingIp, ...] = ()
 
 
 def wanted(settings: Settings, site_name: str) -> Want:
@@ -69,7 +57,7 @@ def wanted(settings: Settings, site_name: str) -> Want:
     )
 
 
-def changes(want: Want, have: Have) -> Iterator[Change]:
+def changes(want: Want, have: Survey) -> Iterator[Change]:
     """In the order in which things stand on each other; last, marks that a killed run did not leave."""
     if want.subnet and not any(network.name == want.network for network in have.networks):
         yield Change("create", f"network {want.network}", "have none")
@@ -82,7 +70,7 @@ def changes(want: Want, have: Have) -> Iterator[Change]:
     yield from _untagged(have)
 
 
-def removals(have: Have) -> Iterator[Change]:
+def removals(have: Survey) -> Iterator[Change]:
     """What a reservation handed out is only freed: it goes with its lease."""
     for ip in have.addresses:
         if ip.port or not ip.reservation:
@@ -108,7 +96,7 @@ def _rules(site: SiteSettings) -> frozenset[Rule]:
     return frozenset(Rule(rule.protocol, rule.source, rule.port_from, rule.port_to) for rule in site.network.rules)
 
 
-def _subnet(want: Want, have: Have) -> Iterator[Change]:
+def _subnet(want: Want, have: Survey) -> Iterator[Change]:
     if want.subnet is None:
         return
     found = next((subnet for subnet in have.subnets if subnet.name == want.subnet.name), None)
@@ -122,7 +110,7 @@ def _subnet(want: Want, have: Have) -> Iterator[Change]:
         )
 
 
-def _router(want: Want, have: Have) -> Iterator[Change]:
+def _router(want: Want, have: Survey) -> Iterator[Change]:
     if want.subnet is None:
         return
     found = next((router for router in have.routers if router.name == want.router), None)
@@ -133,7 +121,7 @@ def _router(want: Want, have: Have) -> Iterator[Change]:
         yield Change("update", f"router {want.router}", lacks)
 
 
-def _group(want: Want, have: Have) -> Iterator[Change]:
+def _group(want: Want, have: Survey) -> Iterator[Change]:
     if want.group is None:
         return
     found = next((group for group in have.groups if group.name == want.group.name), None)
@@ -146,7 +134,7 @@ def _group(want: Want, have: Have) -> Iterator[Change]:
         yield Change("delete", f"rule {rule}", "let in, not on the list", rule_args(rule))
 
 
-def _port(port: Port, have: Have) -> Iterator[Change]:
+def _port(port: Port, have: Survey) -> Iterator[Change]:
     found = next((candidate for candidate in have.ports if candidate.name == port.name), None)
     if found is None:
         yield Change("create", f"port {port.name}", f"have none, want {port.address}")
@@ -156,7 +144,7 @@ def _port(port: Port, have: Have) -> Iterator[Change]:
         yield Change("update", f"port {port.name}", "another group or other pairs than planned")
 
 
-def _address(want: Want, have: Have) -> Iterator[Change]:
+def _address(want: Want, have: Survey) -> Iterator[Change]:
     if any(ip.port == want.entry for ip in have.addresses):
         return
     free = sorted((ip for ip in have.addresses if not ip.port), key=lambda ip: (not ip.reservation, ip.address))
@@ -168,7 +156,7 @@ def _address(want: Want, have: Have) -> Iterator[Change]:
         yield Change("create", f"address for {want.entry}", "have none")
 
 
-def _untagged(have: Have) -> Iterator[Change]:
+def _untagged(have: Survey) -> Iterator[Change]:
     kinds: tuple[tuple[str, Sequence[Network | Subnet | Router | Group | Port]], ...] = (
         ("network", have.networks),
         ("subnet", have.subnets),

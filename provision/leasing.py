@@ -70,8 +70,7 @@ def obtain(door: Leases, wish: WantedLease, site: str) -> Lease:
     for lease in listed:
         if lease.status == FAILED:
             door.delete_lease(lease.id)
-    alive = live(listed, wish.name)
-    made = alive[0] if alive else door.create_lease(wish.name, wish.reservation, wish.hours)
+    made = next(iter(live(listed, wish.name)), None) or _make(door, wish)
     return wait_until(
         f"lease {wish.name} ACTIVE",
         lambda: next((lease for lease in door.list_leases() if lease.id == made.id), made),
@@ -96,6 +95,15 @@ def give_back(door: Leases, name: str) -> None:
         deadline_s=ACTIVE_S,
         every_s=1.0,
     )
+
+
+def _make(door: Leases, wish: WantedLease) -> Lease:
+    """Ask for a lease. What a killed run asked for may have come to pass meanwhile: then that one is kept, not ours."""
+    made = door.create_lease(wish.name, wish.reservation, wish.hours)
+    others = [lease for lease in live(door.list_leases(), wish.name) if lease.id != made.id]
+    if others:
+        door.delete_lease(made.id)
+    return others[0] if others else made
 
 
 def _refuse_unfit(site: str, wish: WantedLease, lease: Lease) -> None:

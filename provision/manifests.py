@@ -33,6 +33,14 @@ def namespace(platform: str, name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata(platform, name)}
 
 
+def furnished_namespace(
+    platform: str, name: str, config_name: str, config: Mapping[str, str], pull_secrets: Sequence[str]
+) -> list[Object]:
+    """A namespace with its config map, and with pull secrets for its default account, if there are any."""
+    account = [default_account(platform, name, pull_secrets)] if pull_secrets else []
+    return [namespace(platform, name), config_map(platform, config_name, name, config), *account]
+
+
 def config_map(platform: str, name: str, namespace: str, data: Mapping[str, str]) -> Object:
     """A config map of texts."""
     meta = metadata(platform, name, namespace)

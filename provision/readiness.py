@@ -11,6 +11,7 @@ from provision.releases import Ready, Release
 Item = Mapping[str, Any]
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 EVERY_S = 2.0
+ALIKE = {"ErrImagePull": "ImagePullBackOff"}  # a pod changes between the two as the kubelet tries again
 # Reasons from which a pod does not come back by waiting, and how long each is given to prove us wrong: a scheduler
 # may wait for a volume or a GPU share, a program may crash until the one it talks to is there.
 PATIENCE_S = {
@@ -58,7 +59,7 @@ class Patience:
 
     def is_over(self, progress: Progress) -> bool:
         """Whether a trouble has lasted longer than its reason is given."""
-        now = {(trouble.where, trouble.reason) for trouble in progress.troubles}
+        now = {(trouble.where, ALIKE.get(trouble.reason, trouble.reason)) for trouble in progress.troubles}
         self.seen = {key: self.seen.get(key, 0) + 1 for key in now}
         return any((count - 1) * EVERY_S >= PATIENCE_S[reason] for (_, reason), count in self.seen.items())
 
@@ -66,22 +67,30 @@ class Patience:
 def progress(release: Release, items: Sequence[Item]) -> Progress:
     """Judge a release by its `ready` conditions. items: workloads, pods and what else `ready` names."""
     faults = [text for ready in release.ready if (text := fault(ready, release.namespace, items))]
-    if not faults:
-        return Progress(())
-    awaited = {(ready.kind, ready.name) for ready in release.ready}
-    selectors = [
-        item["spec"]["selector"].get("matchLabels", {})
-        for item in items
-        if item["kind"] in WORKLOADS and (item["kind"], item["metadata"]["name"]) in awaited
-    ]
-    pods = [
-        item
-        for item in items
-        if item["kind"] == "Pod"
-        and item["metadata"].get("namespace") == release.namespace
-        and any(_matches(item, selector) for selector in selectors)
-    ]
+    pods = [pod for workload in _workloads(release, items) for pod in _pods(workload, items)] if faults else []
     return Progress(tuple(faults), tuple(trouble for pod in pods for trouble in troubles(pod)))
+
+
+def is_seen(release: Release, items: Sequence[Item]) -> bool:
+    """Whether the controllers have taken note of the newest form of every workload."""
+    return all(
+        item.get("status", {}).get("observedGeneration", 0) >= item["metadata"].get("generation", 1)
+        for item in _workloads(release, items)
+    )
+
+
+def stuck(release: Release, items: Sequence[Item]) -> list[str]:
+    """Pods of an older revision of a StatefulSet that do not run: it waits for them for ever instead of replacing them.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+    """
+    return [
+        pod["metadata"]["name"]
+        for item in _workloads(release, items)
+        if item["kind"] == "StatefulSet"
+        for pod in _pods(item, items)
+        if troubles(pod) and _revision(pod) != item.get("status", {}).get("updateRevision", "")
+    ]
 
 
 def fault(ready: Ready, namespace: str, items: Sequence[Item]) -> str:
@@ -142,3 +151,29 @@ def _last_words(container: Item) -> str:
 def _matches(pod: Item, selector: Mapping[str, str]) -> bool:
     labels = pod["metadata"].get("labels", {})
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def _workloads(release: Release, items: Sequence[Item]) -> list[Item]:
+    awaited = {(ready.kind, ready.name) for ready in release.ready}
+    return [
+        item
+        for item in items
+        if item["kind"] in WORKLOADS
+        and (item["kind"], item["metadata"]["name"]) in awaited
+        and item["metadata"].get("namespace") == release.namespace
+    ]
+
+
+def _pods(workload: Item, items: Sequence[Item]) -> list[Item]:
+    selector = workload["spec"]["selector"].get("matchLabels", {})
+    return [
+        item
+        for item in items
+        if item["kind"] == "Pod"
+        and _matches(item, selector)
+        and item["metadata"].get("namespace") == workload["metadata"].get("namespace")
+    ]
+
+
+def _revision(pod: Item) -> str:
+    return str(pod["metadata"].get("labels", {}).get("controller-revision-hash", ""))

@@ -7,8 +7,9 @@ from provision.errors import PreconditionMissing
 from provision.readiness import Patience
 from provision.releases import Release
 from provision.site import Site
-from provision.wait import wait_until
+from provision.wait import never, wait_until
 
+SEEN_S = 60.0
 STUCK = ("pending-install", "pending-upgrade", "pending-rollback")
 
 
@@ -26,23 +27,43 @@ def install(site: Site, release: Release) -> None:
 
 def await_ready(site: Site, release: Release) -> None:
     """Wait for `ready`; a pod that cannot start ends the wait early, with its reason."""
-    patience = Patience()
-    kinds = dict.fromkeys([*readiness.WORKLOADS, "Pod"])
-    others = dict.fromkeys(ready.kind for ready in release.ready if ready.kind not in kinds)
-
-    def probe() -> readiness.Progress:
-        items = site.kube.get(",".join(kinds), namespace=release.namespace)
-        return readiness.progress(release, [*items, *(item for kind in others for item in site.kube.get(kind))])
-
+    what, again = f"{release.name} at {site.name}", f"invoke provision.charts --site {site.name}"
+    items = wait_until(
+        f"{what}: taken note of",
+        lambda: _Items(_items(site, release)),
+        lambda found: readiness.is_seen(release, found),
+        never,
+        deadline_s=SEEN_S,
+        next=again,
+    )
+    for pod in readiness.stuck(release, items):
+        site.kube.run("delete", "pod", pod, "-n", release.namespace, "--ignore-not-found", "--wait=false")
     wait_until(
-        f"{release.name} at {site.name}",
-        probe,
+        what,
+        lambda: readiness.progress(release, _items(site, release)),
         lambda state: not state.faults,
-        patience.is_over,
+        Patience().is_over,
         deadline_s=release.deadline_s,
         every_s=readiness.EVERY_S,
         next=f"kubectl --kubeconfig {site.kube.kubeconfig} describe pods -n {release.namespace}",
     )
+
+
+def _items(site: Site, release: Release) -> list[readiness.Item]:
+    """Workloads and pods of the release's namespace, and what else `ready` names."""
+    kinds = (*readiness.WORKLOADS, "Pod")
+    others = dict.fromkeys(ready.kind for ready in release.ready if ready.kind not in kinds)
+    return [
+        *site.kube.get(",".join(kinds), namespace=release.namespace),
+        *(item for kind in others for item in site.kube.get(kind)),
+    ]
+
+
+class _Items(list[readiness.Item]):
+    """Objects that say how many they are instead of everything about themselves."""
+
+    def __repr__(self) -> str:
+        return f"{len(self)} objects"
 
 
 def _free(site: Site, release: Release) -> None:

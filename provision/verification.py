@@ -28,34 +28,19 @@ class Check:
     why: str = ""
 
 
-def run_checks(settings: Settings, run: Run, checks: Sequence[str], *, site: str = "", name: str = "verify") -> str:
-    """Run check files; returns the UTC stamp of the green run. Raises CheckFailed naming each red check.
+def run_checks(settings: Settings, run: Run, step: str, site: str) -> str:
+    """Run what is due right after a step at a site; returns the UTC stamp of the green run.
 
-    checks: file names under verify/ without `.py`. site: '' for all. A run in which nothing passed is red.
+    Raises CheckFailed naming each red check. A run in which nothing passed is red, unless all that is due speaks
+    about the other site only: then '' (nothing was proven here).
     """
-    label = f"{name}.{site}" if site else name
-    report = run.folder / f"junit.{label}.xml"
-    log = run.folder / f"checks.{label}.log"
-    files = [str(ROOT / "verify" / f"{check}.py") for check in checks]
-    where = ["--site", site] if site else []
+    label = f"{step}.{site}"
+    report, log = run.folder / f"junit.{label}.xml", run.folder / f"checks.{label}.log"
     started = time.monotonic()
     ended = shell.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-c",
-            ROOT / "verify" / "pytest.ini",
-            "--rootdir",
-            ROOT,
-            "--env",
-            settings.env,
-            *where,
-            "--run-dir",
-            run.folder,
-            f"--junitxml={report}",
-            *files,
-        ],
+        [sys.executable, "-m", "pytest", "-c", ROOT / "verify" / "pytest.ini", "--rootdir", ROOT]
+        + ["--env", settings.env, "--site", site, "--step", step, "--run-dir", run.folder]
+        + [f"--junitxml={report}", ROOT / "verify"],
         deadline_s=DEADLINE_S,
         ok=range(256),
         log=log,
@@ -63,25 +48,27 @@ def run_checks(settings: Settings, run: Run, checks: Sequence[str], *, site: str
         heartbeat=f"checks of {label}",
     )
     results = read_junit(report)
-    passed = [check for check in results if check.outcome == "passed"]
-    red = [check for check in results if check.outcome != "passed"]
-    seconds = time.monotonic() - started
     for check in results:
-        run.event("check", name=check.name, outcome=check.outcome, seconds=check.seconds, step=name, site=site)
-    if site and ended.code == NONE_COLLECTED and not results:
-        say.line(name, "note", f"{site}: its checks speak about the other site only")
+        run.event("check", name=check.name, outcome=check.outcome, seconds=check.seconds, step=step, site=site)
+    if ended.code == NONE_COLLECTED and not results:
+        say.line(step, "note", f"{site}: what is due now speaks about the other site only")
         return ""
-    if ended.code or red or not passed:
-        raise CheckFailed(
-            f"checks of {label}: {len(red)} red, {len(passed)} green"
-            if results
-            else f"checks of {label}: nothing was checked",
-            why="\n".join(f"{check.name}: {check.why}" for check in red) or _tail(log),
-            log=str(log),
-            next=f"nox -s verify -- --env {settings.env}" + (f" --site {site}" if site else ""),
-        )
-    say.line(name, "green", f"{site or 'all sites'}: {len(passed)} checks in {seconds:.0f}s")
+    passed = sum(check.outcome == "passed" for check in results)
+    if ended.code or passed < len(results) or not passed:
+        raise _red(settings, label, site, results, log)
+    say.line(step, "green", f"{site}: {passed} checks in {time.monotonic() - started:.0f}s")
     return utc_now()
+
+
+def _red(settings: Settings, label: str, site: str, results: Sequence[Check], log: Path) -> CheckFailed:
+    red = [check for check in results if check.outcome != "passed"]
+    counted = f"{len(red)} red, {len(results) - len(red)} green" if results else "nothing was checked"
+    return CheckFailed(
+        f"checks of {label}: {counted}",
+        why="\n".join(f"{check.name}: {check.why}" for check in red) or _tail(log),
+        log=str(log),
+        next=f"nox -s verify -- --env {settings.env} --site {site}",
+    )
 
 
 def read_junit(path: Path) -> list[Check]:

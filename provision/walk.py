@@ -136,7 +136,7 @@ def _waits_for_peer(step: AnyStep, site: Site) -> Result:
 
 def _checked(step: AnyStep, site: Site, result: Result) -> Result:
     try:
-        green = verification.run_checks(site.settings, site.run, step.CHECKS, site=site.name, name=step.NAME)
+        green = verification.run_checks(site.settings, site.run, step.NAME, site.name)
     except PlatformError as error:
         say.failure(error)
         result = replace(result, outcome="failed", error=error)

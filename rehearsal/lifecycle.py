@@ -20,6 +20,7 @@ from rehearsal.hosts import roots
 
 STATE = Path("/var/lib/tandem")
 FREE_GIB = 8  # with every cache warm; a Go build asks for more itself
+INOTIFY = 1024
 REFUSE_STARTS = "#!/bin/sh\nexit 101\n"
 
 
@@ -31,6 +32,7 @@ def up(settings: Settings) -> None:
     started = time.monotonic()
     preflight(cache)
     _install(sorted({*network.APT_PACKAGES, *hosts.APT_PACKAGES, *artifacts.APT_PACKAGES, *clouds.APT_PACKAGES}))
+    _raise_inotify()
     _timed("network", lambda: network.up(settings.platform))
     _timed("artifacts", lambda: artifacts.ensure(cache, log_dir=places.state / "log"))
     _timed("node roots", lambda: roots.build(cache))
@@ -121,6 +123,13 @@ def _install(packages: list[str]) -> None:
     with _no_services_started():
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
         shell.run(install, deadline_s=900, env=quiet, heartbeat="apt-get install")
+
+
+def _raise_inotify() -> None:
+    """A host needs some 30 inotify instances, and the kernel counts those of all hosts together (128 by default)."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text()) < INOTIFY:
+        limit.write_text(f"{INOTIFY}\n")
 
 
 @contextmanager

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from provision.readiness import EVERY_S, PATIENCE_S, Patience, Progress, Trouble, fault, progress, troubles
+from provision.readiness import (
+    EVERY_S,
+    PATIENCE_S,
+    Patience,
+    Progress,
+    Trouble,
+    fault,
+    is_seen,
+    progress,
+    stuck,
+    troubles,
+)
 from provision.releases import Ready, named
 
 AVAILABLE = Ready(kind="Deployment", name="web", condition="Available")
@@ -98,6 +109,31 @@ def test_a_release_is_judged_by_its_own_pods() -> None:
     stranger["metadata"]["labels"] = {"app": "other"}
     found = progress(release, [item, pod(**waiting("ErrImagePull")), stranger])
     assert [trouble.reason for trouble in found.troubles] == ["ErrImagePull"]
+
+
+def test_an_old_pod_that_cannot_run_is_in_the_way_of_a_statefulset() -> None:
+    release = named("postgresql")
+    item = workload("StatefulSet", ready=0)
+    item["metadata"]["name"] = "postgresql"
+    item["status"]["updateRevision"] = "new"
+    old, new, running = pod(**waiting("ErrImagePull")), pod(**waiting("ErrImagePull")), pod()
+    for one, name, revision in ((old, "old", "old"), (new, "new", "new"), (running, "running", "old")):
+        one["metadata"] |= {"name": name, "labels": {"app": "web", "controller-revision-hash": revision}}
+    assert stuck(release, [item, old, new, running]) == ["old"]
+
+
+def test_a_workload_is_seen_when_its_controller_says_so() -> None:
+    item = workload("StatefulSet", seen=0)
+    item["metadata"]["name"] = "postgresql"
+    assert not is_seen(named("postgresql"), [item])
+    assert is_seen(named("postgresql"), [workload(seen=0)])
+
+
+def test_two_words_for_one_trouble_count_together() -> None:
+    patience, words = Patience(), ("ErrImagePull", "ImagePullBackOff")
+    probes = int(PATIENCE_S["ImagePullBackOff"] / EVERY_S) + 1
+    states = [Progress(("x",), (Trouble("a/b", words[number % 2], ""),)) for number in range(probes)]
+    assert [patience.is_over(state) for state in states] == [False] * (probes - 1) + [True]
 
 
 def test_patience_ends_when_a_trouble_lasts() -> None:

@@ -49,15 +49,29 @@ def caller(both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[
     """The CPU site with a pod of ours in it that can ask."""
     site, deadline_s = both[0], budget("charts.pod_deadline_s")
     container = {
-        "name": "caller", "image": IMAGE, "command": ["sleep", "3600"],
+        "name": "caller",
+        "image": IMAGE,
+        "command": ["sleep", "3600"],
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
     }
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "caller", "namespace": NAMESPACE},
-           "spec": {"containers": [container], "terminationGracePeriodSeconds": 0}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "caller", "namespace": NAMESPACE},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+    }
     try:
         site.kube.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, pod])
-        site.kube.run("wait", "pod", "caller", "-n", NAMESPACE, "--for=condition=Ready", f"--timeout={deadline_s:.0f}s",
-                      deadline_s=deadline_s + 10)
+        site.kube.run(
+            "wait",
+            "pod",
+            "caller",
+            "-n",
+            NAMESPACE,
+            "--for=condition=Ready",
+            f"--timeout={deadline_s:.0f}s",
+            deadline_s=deadline_s + 10,
+        )
         yield site
     finally:
         site.kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", deadline_s=70.0)
@@ -101,8 +115,10 @@ def test_prometheus_has_samples_of_both_sites(
     """Its own cluster's targets, and this site's, which came by remote write through the link."""
     wanted = {one.name for one in both}
     up = wait_until(
-        f"prometheus: samples of {site.name} too", lambda: query(both[0], "sum by (site) (up)", "site"),
-        lambda found: wanted <= {name for name, count in found.items() if count >= 1}, never,
+        f"prometheus: samples of {site.name} too",
+        lambda: query(both[0], "sum by (site) (up)", "site"),
+        lambda found: wanted <= {name for name, count in found.items() if count >= 1},
+        never,
         deadline_s=budget("charts.samples_deadline_s"),
     )
     figure(", ".join(f"{name}: {count:.0f} targets up" for name, count in sorted(up.items())))
@@ -112,8 +128,11 @@ def test_prometheus_has_samples_of_both_sites(
 def test_metrics_of_the_stage_arrive(stage: Stage, both: tuple[Site, Site], budget: Callable[[str], float]) -> None:
     """The stage's own metrics, from its site, in the Prometheus of the other."""
     wait_until(
-        f"prometheus: serving_ready of {stage.name}", lambda: query(both[0], "sum by (stage) (serving_ready)", "stage"),
-        lambda found: found.get(stage.name, 0) >= 1, never, deadline_s=budget("charts.samples_deadline_s"),
+        f"prometheus: serving_ready of {stage.name}",
+        lambda: query(both[0], "sum by (stage) (serving_ready)", "stage"),
+        lambda found: found.get(stage.name, 0) >= 1,
+        never,
+        deadline_s=budget("charts.samples_deadline_s"),
     )
     found = query(both[0], f'count by (site) (serving_ready{{stage="{stage.name}"}})', "site")
     assert list(found) == [both[1].name]

@@ -75,6 +75,6 @@ def test_the_sites_do_not_see_each_other_s_hosts(both: tuple[Site, Site]) -> Non
 @pytest.mark.sites("kvm-tacc")
 def test_nothing_of_the_security_group_is_open_to_all_but_ssh(site: Site) -> None:
     """As neutron has it, not as the settings say."""
-    rules = [rule for group in site.cloud.networks.list_groups() for rule in group.rules]
+    rules = [rule for group in site.cloud.networks.survey().groups for rule in group.rules]
     everywhere = [(rule.protocol, rule.port_from, rule.port_to) for rule in rules if rule.source.prefixlen == 0]
     assert everywhere == [("tcp", SSH, SSH)]

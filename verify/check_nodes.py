@@ -44,9 +44,7 @@ def test_there_is_room_on_the_disk(
     assert free_gib >= budget("nodes.disk_free_gib")
 
 
-def test_the_clock_is_right(
-    node: NodeUnderTest, budget: Callable[[str], float], figure: Callable[[str], None]
-) -> None:
+def test_the_clock_is_right(node: NodeUnderTest, budget: Callable[[str], float], figure: Callable[[str], None]) -> None:
     """Certificates and leases are judged by it."""
     asked = time.time()
     there = float(node.host.check_output("date +%s.%N"))

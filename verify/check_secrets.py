@@ -42,8 +42,11 @@ class Needles:
 def needles(settings: Settings) -> Needles:
     """Of everything in the vault; of a key that has lines, its longest."""
     entries = Vault(settings).read()
-    lines = {f"{name}/{key}": max(value.splitlines() or [""], key=len)
-             for name, entry in entries.items() for key, value in entry.items()}
+    lines = {
+        f"{name}/{key}": max(value.splitlines() or [""], key=len)
+        for name, entry in entries.items()
+        for key, value in entry.items()
+    }
     return Needles({name: line for name, line in lines.items() if len(line) >= SHORTEST and name not in SHOWN})
 
 
@@ -51,8 +54,13 @@ def test_every_secret_has_its_type_and_keys(site: Site, figure: Callable[[str], 
     """Each Secret that the site's applications name is there as they expect it."""
     there = {f"{item['metadata']['namespace']}/{item['metadata']['name']}": item for item in site.kube.get("secrets")}
     wanted = appsecrets.wanted(site.settings, site.name)
-    wrong = [secret.path for secret in wanted if secret.path not in there or there[secret.path]["type"] != secret.kind
-             or not set(secret.keys) <= set(there[secret.path].get("data") or ())]
+    wrong = [
+        secret.path
+        for secret in wanted
+        if secret.path not in there
+        or there[secret.path]["type"] != secret.kind
+        or not set(secret.keys) <= set(there[secret.path].get("data") or ())
+    ]
     figure(f"{len(wanted)} Secrets in {len(appsecrets.namespaces(site.name))} namespaces")
     assert wanted
     assert wrong == []
@@ -64,8 +72,12 @@ def test_every_secret_holds_the_vaults_values(site: Site) -> None:
     wanted = appsecrets.wanted(site.settings, site.name)
     items = site.kube.get("secrets", selector=f"{manifests.OWNER}={site.settings.platform}")
     seen = {found.path: found.fingerprint for found in (appsecrets.seen(item, wanted, vault) for item in items)}
-    marks = {f"{item['metadata']['namespace']}/{item['metadata']['name']}":
-             item["metadata"].get("annotations", {}).get(manifests.FINGERPRINT) for item in items}
+    marks = {
+        f"{item['metadata']['namespace']}/{item['metadata']['name']}": item["metadata"]
+        .get("annotations", {})
+        .get(manifests.FINGERPRINT)
+        for item in items
+    }
     right = {secret.path: digest(vault, appsecrets.values(secret, site.settings, vault)) for secret in wanted}
     assert {path: mark for path, mark in seen.items() if path in right} == right
     assert {path: mark for path, mark in marks.items() if path in right} == right
@@ -74,8 +86,11 @@ def test_every_secret_holds_the_vaults_values(site: Site) -> None:
 def test_every_namespace_pulls_with_our_secret(site: Site) -> None:
     """Where images need credentials, every namespace's default service account has them."""
     wanted = [secret for secret in appsecrets.wanted(site.settings, site.name) if secret.name == appsecrets.PULL_SECRET]
-    accounts = {item["metadata"]["namespace"]: item.get("imagePullSecrets", [])
-                for item in site.kube.get("serviceaccounts") if item["metadata"]["name"] == "default"}
+    accounts = {
+        item["metadata"]["namespace"]: item.get("imagePullSecrets", [])
+        for item in site.kube.get("serviceaccounts")
+        if item["metadata"]["name"] == "default"
+    }
     without = [secret.namespace for secret in wanted if {"name": secret.name} not in accounts.get(secret.namespace, [])]
     assert without == []
 

@@ -48,6 +48,7 @@ def path(site: Site, container: str, key: s3.Key) -> Iterator[str]:
     _curl(site, f'url = "{s3.presigned(key, "DELETE", where)}"\nrequest = DELETE\n')
 
 
+@pytest.mark.after("nodes")
 @pytest.mark.sites("kvm-tacc")
 def test_the_volume_is_ours_and_in_use(site: Site) -> None:
     """By metadata, name and size."""

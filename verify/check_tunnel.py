@@ -79,7 +79,10 @@ def talks(both: tuple[Site, Site], request: pytest.FixtureRequest, budget: Calla
 
 
 def test_pods_reach_what_lies_across(
-    forward: Forward, talks: Mapping[str, Talk], settings: Settings, budget: Callable[[str], float],
+    forward: Forward,
+    talks: Mapping[str, Talk],
+    settings: Settings,
+    budget: Callable[[str], float],
     figure: Callable[[str], None],
 ) -> None:
     """The answer comes from the target itself; the link may still be coming up when this is the first to ask."""
@@ -90,7 +93,9 @@ def test_pods_reach_what_lies_across(
     answer = wait_until(
         f"{forward.service} from {forward.listens}",
         lambda: talk.ask(forward, opening, budget("link.answer_deadline_s")),
-        lambda state: is_answer(state, forward.service, talk), never, deadline_s=budget("link.up_deadline_s"),
+        lambda state: is_answer(state, forward.service, talk),
+        never,
+        deadline_s=budget("link.up_deadline_s"),
     )
     figure(told(forward.service, talk))
     assert is_answer(answer, forward.service, talk)
@@ -100,8 +105,10 @@ def test_listeners_bind_to_the_fixed_addresses_only(both: tuple[Site, Site], set
     """Every port of the table listens, at the link node's fixed address and at no other."""
     wanted = {site.name: set(link.sockets(settings, site.name)) for site in both}
     ports = {site.name: {socket.rsplit(":", 1)[1] for socket in wanted[site.name]} for site in both}
-    listening = {site.name: {socket for socket in link_ends.probe(site).listens
-                             if socket.rsplit(":", 1)[1] in ports[site.name]} for site in both}
+    listening = {
+        site.name: {socket for socket in link_ends.probe(site).listens if socket.rsplit(":", 1)[1] in ports[site.name]}
+        for site in both
+    }
     assert listening == wanted
 
 
@@ -120,9 +127,15 @@ def test_the_key_opens_nothing_else(words: str, both: tuple[Site, Site], setting
 def key_options(server: Site) -> list[str]:
     """ssh options with the link's key and pinned host key, but none of its forwards."""
     return [
-        f"HostName={server.cloud.floating_address()}", f"HostKeyAlias={link.ALIAS}", f"User={link.USER}",
-        f"IdentityFile={link.CLIENT_KEY}", f"UserKnownHostsFile={link.CLIENT_KNOWN}", "IdentitiesOnly=yes",
-        "StrictHostKeyChecking=yes", "BatchMode=yes", "ConnectTimeout=8",
+        f"HostName={server.cloud.floating_address()}",
+        f"HostKeyAlias={link.ALIAS}",
+        f"User={link.USER}",
+        f"IdentityFile={link.CLIENT_KEY}",
+        f"UserKnownHostsFile={link.CLIENT_KNOWN}",
+        "IdentitiesOnly=yes",
+        "StrictHostKeyChecking=yes",
+        "BatchMode=yes",
+        "ConnectTimeout=8",
     ]
 
 
@@ -159,8 +172,16 @@ def _prepare(target: Site, caller: Site, deadline_s: float) -> Talk:
 
 
 def _await_pod(site: Site, name: str, namespace: str, deadline_s: float) -> None:
-    site.kube.run("wait", "pod", name, "-n", namespace, "--for=condition=Ready", f"--timeout={deadline_s:.0f}s",
-                  deadline_s=deadline_s + 10)
+    site.kube.run(
+        "wait",
+        "pod",
+        name,
+        "-n",
+        namespace,
+        "--for=condition=Ready",
+        f"--timeout={deadline_s:.0f}s",
+        deadline_s=deadline_s + 10,
+    )
 
 
 def _path(item: Any) -> str:
@@ -191,27 +212,36 @@ def _lend(rows: list[Forward], namespace: str) -> list[Any]:
             {"name": f"p{row.target_port}", "port": row.target_port, "targetPort": FIRST_PORT + number}
         )
     return [
-        {"apiVersion": "v1", "kind": "Service",
-         "metadata": {"name": f"lent-{address.replace('.', '-')}", "namespace": namespace},
-         "spec": {"clusterIP": address, "selector": {"app": "listener"}, "ports": ports[address]}}
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": f"lent-{address.replace('.', '-')}", "namespace": namespace},
+            "spec": {"clusterIP": address, "selector": {"app": "listener"}, "ports": ports[address]},
+        }
         for address in ports
     ]
 
 
 def _listen(rows: list[Forward]) -> str:
     """One listener a forward; each answers with its service's name and the line it was sent."""
-    lines = [f"nc -ll -p {FIRST_PORT + number} -e /bin/sh -c 'read word; echo {row.service} $word' &"
-             for number, row in enumerate(rows)]
+    lines = [
+        f"nc -ll -p {FIRST_PORT + number} -e /bin/sh -c 'read word; echo {row.service} $word' &"
+        for number, row in enumerate(rows)
+    ]
     return "\n".join([*lines, "wait"])
 
 
 def _pod(name: str, namespace: str, script: str) -> Any:
     container = {
-        "name": name, "image": IMAGE, "command": ["sh", "-c", script],
+        "name": name,
+        "image": IMAGE,
+        "command": ["sh", "-c", script],
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
     }
     return {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
         "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
     }
 

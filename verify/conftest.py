@@ -43,10 +43,11 @@ class NodeUnderTest:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--env, --site, --run-dir, --settled."""
+    """--env, --site, --step, --run-dir, --settled."""
     group = parser.getgroup("tandem")
     group.addoption("--env", default="", help="environment (default: TANDEM_ENV, else rehearsal)")
     group.addoption("--site", default="", help="one site (default: all)")
+    group.addoption("--step", default="", help="only what is due right after this step (default: all)")
     group.addoption("--run-dir", default="", help="an existing run folder <state>/runs/<utc> (default: a new one)")
     group.addoption(
         "--settled", action="store_true", help="the platform has stood for a while: wait for nothing to come up"
@@ -83,11 +84,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `--site`, leave out what speaks about other sites only."""
+    """With `--step`, what is due after it; with `--site`, leave out what speaks about other sites only."""
+    settings = config.stash[SETTINGS]
+    step = config.getoption("step")
+    if step:
+        later = [item for item in items if targets.due(item, settings) != step]
+        items[:] = [item for item in items if targets.due(item, settings) == step]
+        config.hook.pytest_deselected(items=later)
     asked = config.getoption("site")
     if not asked:
         return
-    settings = config.stash[SETTINGS]
     elsewhere = [item for item in items if asked not in targets.sites_of(item, settings)]
     items[:] = [item for item in items if asked in targets.sites_of(item, settings)]
     config.stash[BOARD].elsewhere = len(elsewhere)

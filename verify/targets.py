@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from provision.settings import Settings
+from provision.steps import NAMES, STEPS
 from serving import stages
 
 Rows = list[tuple[str, ...]]
@@ -63,4 +64,20 @@ def sites_of(item: pytest.Item, settings: Settings) -> set[str]:
     return named or set(settings.sites)
 
 
+def due(item: pytest.Item, settings: Settings) -> str:
+    """The step after which a check can run: the first at which all that it needs stands.
+
+    That is the step whose CHECKS name its file, unless a fixture, `@pytest.mark.after(step)` or a second site needs more.
+    """
+    file = item.path.stem
+    own = next((step.NAME for step in STEPS if file in step.CHECKS), NAMES[-1])
+    fixtures = getattr(item, "fixturenames", ())
+    needs = [own, *(step for fixture, step in _NEEDS.items() if fixture in fixtures)]
+    needs += [step for mark in item.iter_markers("after") for step in mark.args]
+    needs += ["tunnel"] if len(sites_of(item, settings)) > 1 else []
+    return max(needs, key=NAMES.index)
+
+
+# A host can be asked once it is up; a cluster likewise.
+_NEEDS = {"node": "nodes", "key": "nodes", "cluster": "kubespray", "k8s": "kubespray", "stage": "charts"}
 _ROWS = {"site": site_rows, "node": node_rows, "gpu": gpu_rows}

@@ -13,17 +13,15 @@ from typing import Protocol
 from provision.clouds.facts import (
     Container,
     FloatingIp,
-    Group,
     KeyPair,
     Lease,
-    Network,
     Port,
     Reservation,
-    Router,
     Rule,
     Server,
     ServerRequest,
     Subnet,
+    Survey,
     Taggable,
     Volume,
 )
@@ -48,23 +46,11 @@ class Networks(Protocol):
     def has_network(self, name: str) -> bool:
         """Whether the site offers a network of this name (not ours)."""
 
-    def list_networks(self) -> tuple[Network, ...]:
-        """Ours."""
-
-    def list_subnets(self) -> tuple[Subnet, ...]:
-        """Ours."""
-
-    def list_routers(self) -> tuple[Router, ...]:
-        """Ours."""
-
-    def list_groups(self) -> tuple[Group, ...]:
-        """Ours; none where the site has no security groups."""
-
-    def list_ports(self) -> tuple[Port, ...]:
-        """Ours."""
+    def survey(self, reservation: str = "") -> Survey:
+        """Everything of ours, and the addresses that a reservation of ours hands out."""
 
     def list_addresses(self, reservation: str = "") -> tuple[FloatingIp, ...]:
-        """Ours, and those that a reservation of ours hands out."""
+        """The same of the addresses alone."""
 
     def tag(self, kind: Taggable, name: str) -> None:
         """Tag what was made but not tagged. name: of an address, the address."""

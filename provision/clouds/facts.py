@@ -110,6 +110,18 @@ class FloatingIp:
     tagged: bool = True
 
 
+@dataclass(frozen=True)
+class Survey:
+    """Everything of ours in a site's network."""
+
+    networks: tuple[Network, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    routers: tuple[Router, ...] = ()
+    groups: tuple[Group, ...] = ()
+    ports: tuple[Port, ...] = ()
+    addresses: tuple[FloatingIp, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class KeyPair:
     """An ssh public key that servers are made with: `type base64`, without its comment."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from provision.clouds.facts import FloatingIp, Group, Network, Port, Router, Subnet, Taggable
+from provision.clouds.facts import FloatingIp, Group, Network, Port, Router, Subnet, Survey, Taggable
 from provision.clouds.neutron_rules import parse_rule
 from provision.clouds.ownership import Owner
 from provision.clouds.session import Session
@@ -27,16 +27,32 @@ SDK: Mapping[Taggable, str] = {
 
 @dataclass(frozen=True)
 class NeutronReads:
-    """What of ours neutron has at one site. has_groups: whether the site knows security groups."""
+    """What of ours neutron has at one site. has_groups: whether the site knows security groups.
+
+    memory: lists already asked for, while one survey is made; None: every question is asked anew.
+    """
 
     session: Session
     owner: Owner
     has_groups: bool
+    memory: dict[Taggable, list[Any]] | None = None
 
     def has_network(self, name: str) -> bool:
         """Whether the site offers a network of this name."""
         with self.session.asking(f"find network {name}") as cloud:
             return any(True for _ in cloud.network.networks(name=name))
+
+    def survey(self, reservation: str = "") -> Survey:
+        """Everything of ours, each list asked for once: a port is told with its group, a router with its subnets."""
+        once = replace(self, memory={})
+        return Survey(
+            once.list_networks(),
+            once.list_subnets(),
+            once.list_routers(),
+            once.list_groups(),
+            once.list_ports(),
+            once.list_addresses(reservation),
+        )
 
     def list_networks(self) -> tuple[Network, ...]:
         """Ours."""
@@ -127,9 +143,14 @@ class NeutronReads:
 
     def all_of(self, kind: Taggable) -> Iterable[Any]:
         """Everything of our project."""
+        if self.memory is not None and kind in self.memory:
+            return self.memory[kind]
         with self.session.asking(f"list {kind}s") as cloud:
             every: Callable[..., Iterable[Any]] = getattr(cloud.network, f"{SDK[kind]}s")
-            return list(every(project_id=cloud.current_project_id))
+            found = list(every(project_id=cloud.current_project_id))
+        if self.memory is not None:
+            self.memory[kind] = found
+        return found
 
     def ours(self, kind: Taggable) -> list[Any]:
         """What has our names at this site."""

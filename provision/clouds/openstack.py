@@ -19,7 +19,7 @@ from provision.settings import Settings
 class OpenStackCloud:
     """openstacksdk and Blazar at one site. Nothing is contacted before the first question; one thread a site.
 
-    transport: a keystoneauth session to use instead of the network's (tests).
+    transport: a requests.Session to use instead of the network's (tests).
     """
 
     def __init__(self, settings: Settings, site_name: str, transport: Any = None) -> None:
@@ -64,17 +64,17 @@ class OpenStackCloud:
 
     def list_leftovers(self) -> list[str]:
         """Everything of ours, as `kind name`."""
-        nets = self.networks
+        network = self.networks.survey()
         key = self.servers.find_key(self.settings.name(self.site_name, "key"))
         found = {
             "lease": [lease.name for lease in self.leases.list_leases() if lease.status != "TERMINATED"],
             "server": [server.name for server in self.servers.list_servers()],
-            "address": [str(ip.address) for ip in nets.list_addresses()],
-            "port": [port.name for port in nets.list_ports()],
-            "router": [router.name for router in nets.list_routers()],
-            "subnet": [subnet.name for subnet in nets.list_subnets()],
-            "network": [network.name for network in nets.list_networks()],
-            "group": [group.name for group in nets.list_groups()],
+            "address": [str(ip.address) for ip in network.addresses],
+            "port": [port.name for port in network.ports],
+            "router": [router.name for router in network.routers],
+            "subnet": [subnet.name for subnet in network.subnets],
+            "network": [net.name for net in network.networks],
+            "group": [group.name for group in network.groups],
             "volume": [volume.name for volume in self.store.list_volumes()],
             "container": [container.name for container in self.store.list_containers()],
             "key": [key.name] if key else [],

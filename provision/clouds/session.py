@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -31,7 +32,10 @@ _NOT_NOW = (502, 503, 504)
 
 @dataclass
 class Session:
-    """Lazily made, then kept. path: clouds.yaml. entry: its entry. env: only for what to type next."""
+    """Lazily made, then kept. path: clouds.yaml. entry: its entry. env: only for what to type next.
+
+    transport: a requests.Session instead of the network's (tests).
+    """
 
     site: str
     entry: str
@@ -76,6 +80,7 @@ class Session:
             return self._connection
 
     def _open(self) -> Any:
+        from keystoneauth1.session import Session as KeystoneSession
         from openstack.config import OpenStackConfig
         from openstack.connection import Connection
         from openstack.exceptions import ConfigException
@@ -88,7 +93,14 @@ class Session:
             )
         try:
             # Stray OS_* variables would win over the entry: never read.
-            config = OpenStackConfig(config_files=[str(self.path)], secure_files=["/dev/null"], load_envvars=False)
+            # Any callable will do where the SDK's types ask for a class.
+            make: Any = partial(KeystoneSession, session=self.transport)
+            config = OpenStackConfig(
+                config_files=[str(self.path)],
+                secure_files=["/dev/null"],
+                load_envvars=False,
+                session_constructor=make,
+            )
             region = config.get_one(cloud=self.entry, api_timeout=REQUEST_S)
         except ConfigException as error:
             raise PreconditionMissing(
@@ -96,10 +108,14 @@ class Session:
                 why=str(error),
                 next=f"add the entry, then: invoke doctor --env {self.env} --live",
             ) from error
-        return Connection(config=region, session=self.transport)
+        return Connection(config=region)
 
     def _translated(self, what: str, error: Exception, *, login: bool = False) -> PlatformError:
+        from openstack.exceptions import NotFoundException
+
         status = int(getattr(error, "status_code", None) or getattr(error, "http_status", None) or 0)
+        if not status and isinstance(error, NotFoundException):
+            status = 404  # the SDK looked through a list itself
         text = str(getattr(error, "details", None) or error)
         return refusal(f"{self.site}: {what}", status, text, env=self.env, login=login)
 
@@ -124,6 +140,8 @@ def refusal(what: str, status: int, text: str, *, env: str, login: bool = False)
         return LeaseUnavailable(f"{what}: no slot now", why=why, next=f"invoke provision.all --env {env}  (later)")
     if status == 413 or (status in (403, 409) and any(word in low for word in _QUOTA_WORDS)):
         return QuotaExceeded(f"{what}: over quota", why=why, next=f"free some, then: invoke provision.all --env {env}")
+    if status == 404:
+        return PreconditionMissing(f"{what}: not there", why=why, next=doctor)
     if status == 403:
         return PreconditionMissing(f"{what}: not allowed", why=why, next=doctor)
     return StepFailed(what, why=why, next=f"invoke provision.status --env {env}")

@@ -24,7 +24,7 @@ NEEDS = ("secrets",)
 JOINS = False
 DEADLINE_S = 900
 SETTLE_S = 30
-CHECKS = ("check_charts",)
+CHECKS = ("check_charts", "check_storage_class", "check_onnx", "check_gpu")
 
 CURRENT = "current"
 

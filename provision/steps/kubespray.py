@@ -27,11 +27,11 @@ from provision.wait import never, wait_until
 NAME = "kubespray"
 NEEDS = ("nodes",)
 JOINS = False
-DEADLINE_S = 900
+ENGINE_DEADLINE_S, READY_DEADLINE_S = 720, 180
+DEADLINE_S = ENGINE_DEADLINE_S + READY_DEADLINE_S
 SETTLE_S = 60
 CHECKS = ("check_kubespray",)
 
-READY_DEADLINE_S = 180.0
 JOINED = "/etc/kubernetes/kubelet.conf"
 
 
@@ -62,14 +62,8 @@ NOTHING = Have()
 def want(settings: Settings, site_name: str) -> Want:
     """The cluster of a site. Raises SettingsError where the engine cannot make it."""
     cluster.check_settings(settings, site_name)
-    kubernetes = settings.kubernetes
-    return Want(
-        site_name,
-        kubernetes.engine,
-        kubernetes.version,
-        cluster.inputs_hash(settings, site_name),
-        cluster.labels(settings.sites[site_name]),
-    )
+    inputs, labels = cluster.inputs_hash(settings, site_name), cluster.labels(settings.sites[site_name])
+    return Want(site_name, settings.kubernetes.engine, settings.kubernetes.version, inputs, labels)
 
 
 def look(site: Site, want: Want) -> Have:
@@ -77,49 +71,24 @@ def look(site: Site, want: Want) -> Have:
     if not site.kube.exists():
         return NOTHING
     try:
-        answer = site.kube.run(
-            "get",
-            "nodes,deployments,configmaps",
-            "-n",
-            cluster.SYSTEM,
-            "-o",
-            "json",
-            "--request-timeout=10s",
-            deadline_s=30.0,
-        )
+        seen = cluster.read(site.kube.run(*cluster.QUERY, deadline_s=30.0).stdout)
     except (CommandFailed, DeadlineExceeded, PreconditionMissing):
         return NOTHING
-    seen = cluster.read(answer.stdout)
     nodes = (replace(node, is_joined=node.name in want.labels and _has_joined(site, node.name)) for node in seen.nodes)
     return Have(True, tuple(nodes), seen.has_dns, seen.inputs == want.inputs)
 
 
 def plan(want: Want, have: Have) -> Sequence[Change]:
     """Run the engine if anything is missing; then node objects that nobody wants, and labels."""
-    reasons = _reasons(want, have)
-    run = [Change("run", f"cluster {want.site}", f"engine {want.engine}: {'; '.join(reasons)}")] if reasons else []
-    gone = [
-        Change("delete", f"node {node.name}", "not in the inventory", {"node": node.name})
-        for node in have.nodes
-        if node.name not in want.labels
-    ]
+    reasons = "; ".join(_reasons(want, have))
+    changes = [Change("run", f"cluster {want.site}", f"engine {want.engine}: {reasons}")] if reasons else []
+    strays = [node.name for node in have.nodes if node.name not in want.labels]
+    changes += [Change("delete", f"node {name}", "not in the inventory", {"node": name}) for name in strays]
     # A node that joins again has lost its labels with its old object.
     present = {(node.name, key): value for node in have.nodes if node.is_joined for key, value in node.labels.items()}
     wanted = {(name, key): value for name, labels in want.labels.items() for key, value in labels.items()}
-    return [
-        *run,
-        *gone,
-        *(
-            Change(
-                "update",
-                f"label {name} {key}",
-                f"have {present.get((name, key), 'none')}, want {value}",
-                {"node": name, "label": f"{key}={value}"},
-            )
-            for (name, key), value in wanted.items()
-            if present.get((name, key)) != value
-        ),
-    ]
+    lost = [place for place in wanted if present.get(place) != wanted[place]]
+    return [*changes, *(_label(*place, present.get(place, "none"), wanted[place]) for place in lost)]
 
 
 def apply(site: Site, change: Change) -> None:
@@ -148,6 +117,11 @@ def _reasons(want: Want, have: Have) -> list[str]:
     return [*found, *([] if have.is_current else ["made from other inputs"])]
 
 
+def _label(node: str, key: str, has: str, value: str) -> Change:
+    args = {"node": node, "label": f"{key}={value}"}
+    return Change("update", f"label {node} {key}", f"have {has}, want {value}", args)
+
+
 def _has_joined(site: Site, node: str) -> bool:
     return site.hosts.run(node, ["test", "-s", JOINED], ok=(0, 1)).code == 0
 
@@ -156,24 +130,13 @@ def _run(site: Site) -> None:
     """Run the engine, record in the cluster what it was made from, and wait until it is as wanted."""
     settings, again = site.settings, f"invoke provision.{NAME} --site {site.name}"
     cluster.check_engine(settings)
-    inventory = cluster.write_inventory(settings, site.name, site.hosts.config)
-    ansible.play(
-        cluster.FOLDER / "playbooks" / "kubeadm.yml",
-        inventory,
-        home=settings.state_dir / "ansible",
-        log=site.log(NAME),
-        deadline_s=DEADLINE_S - READY_DEADLINE_S,
-        next=again,
-    )
+    hosts, home = cluster.write_inventory(settings, site.name, site.hosts.config), settings.state_dir / "ansible"
+    ansible.play(cluster.PLAYBOOK, hosts, home=home, log=site.log(NAME), deadline_s=ENGINE_DEADLINE_S, next=again)
     site.kube.apply([cluster.record(settings, site.name)])
-    wanted = want(settings, site.name)
+    wanted, what = want(settings, site.name), f"{site.name}: nodes Ready and CoreDNS available"
+
+    def missing() -> list[str]:
+        return _reasons(wanted, look(site, wanted))
+
     # No state is final: a kubelet that fails and a pull that is refused are tried again by the cluster itself.
-    wait_until(
-        f"{site.name}: nodes Ready and CoreDNS available",
-        lambda: _reasons(wanted, look(site, wanted)),
-        lambda reasons: not reasons,
-        never,
-        deadline_s=READY_DEADLINE_S,
-        every_s=1.0,
-        next=again,
-    )
+    wait_until(what, missing, lambda found: not found, never, deadline_s=READY_DEADLINE_S, every_s=1.0, next=again)

@@ -16,8 +16,7 @@ from ipaddress import IPv4Address
 from typing import cast
 
 from provision import fabric, leasing
-from provision.clouds.facts import Taggable
-from provision.fabric import Have as Have
+from provision.clouds.facts import Survey, Taggable
 from provision.fabric import Want as Want
 from provision.settings import Settings
 from provision.site import Site
@@ -29,6 +28,8 @@ JOINS = False
 DEADLINE_S = 180
 SETTLE_S = 15
 CHECKS = ("check_network",)
+
+Have = Survey
 NOTHING = Have()
 
 
@@ -39,17 +40,8 @@ def want(settings: Settings, site_name: str) -> Want:
 
 def look(site: Site, want: Want) -> Have:
     """Neutron's lists, ours by name and mark."""
-    nets = site.cloud.networks
     held = leasing.live(site.cloud.leases.list_leases(), want.lease)
-    reservation = next((reserved.id for found in held for reserved in found.reservations), "")
-    return Have(
-        nets.list_networks(),
-        nets.list_subnets(),
-        nets.list_routers(),
-        nets.list_groups(),
-        nets.list_ports(),
-        nets.list_addresses(reservation),
-    )
+    return site.cloud.networks.survey(next((reserved.id for lease in held for reserved in lease.reservations), ""))
 
 
 def plan(want: Want, have: Have) -> Sequence[Change]:

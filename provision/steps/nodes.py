@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from provision import bringup, cloud_config, machines, node_facts
 from provision.clouds.facts import Server
+from provision.errors import PreconditionMissing
 from provision.machines import Have as Have
 from provision.machines import Machine
 from provision.machines import Want as Want
@@ -90,12 +91,19 @@ def _ask_all(site: Site, want: Want, servers: Sequence[Server], device: str) -> 
     """Nothing is asked before the entry node has its address: there is no way in yet."""
     running = {server.name for server in servers if server.status == "ACTIVE"}
     up = [machine for machine in want.machines if machine.name in running]
-    if not up or site.cloud.floating_address() is None:
+    if not up or not _has_way_in(site):
         return {}
-    site.hosts.config  # noqa: B018  written once, before the threads use it
     with ThreadPoolExecutor(max_workers=len(up)) as pool:
         told = pool.map(lambda machine: node_facts.ask(site.hosts, machine.node, _question(want, machine, device)), up)
         return dict(zip((machine.node for machine in up), told, strict=True))
+
+
+def _has_way_in(site: Site) -> bool:
+    """Whether the entry node has its address; leaves the ssh configuration written before threads use it."""
+    try:
+        return site.hosts.config.exists()
+    except PreconditionMissing:
+        return False
 
 
 def _question(want: Want, machine: Machine, device: str) -> Question:

@@ -94,11 +94,8 @@ def look(site: Site, want: Want) -> Have:
 
 def plan(want: Want, have: Have) -> Sequence[Change]:
     """Vault entries, then namespaces with what each has, then Secrets."""
-    entries = [
-        Change("create", f"entry {name}", "the vault has no current one")
-        for name in want.entries
-        if name not in have.current
-    ]
+    stale = [name for name in want.entries if name not in have.current]
+    entries = [Change("create", f"entry {name}", "the vault has no current one") for name in stale]
     faults = {name: _namespace_fault(name, want, have) for name in want.namespaces}
     namespaces = [
         Change("update" if name in have.namespaces else "create", f"namespace {name}", why)
@@ -117,7 +114,8 @@ def apply(site: Site, change: Change) -> None:
         secret = next(secret for secret in wanted.secrets if secret.name == name)
         site.vault.ensure([appsecrets.entry_of(secret, site.settings)])
     elif kind == "namespace":
-        site.kube.apply(_furniture(name, wanted))
+        pulls = [PULL_SECRET] if wanted.pulls else []
+        site.kube.apply(manifests.furnished_namespace(wanted.platform, name, CONFIG, wanted.config, pulls))
     else:
         if change.verb in {"delete", "replace"}:  # a Secret's type cannot be changed
             namespace, _, short = name.partition("/")
@@ -138,12 +136,6 @@ def _namespace_fault(name: str, want: Want, have: Have) -> str:
     if any(config.get(key) != value for key, value in want.config.items()):
         return f"config map {CONFIG} differs"
     return "pods do not pull with our Secret" if want.pulls and name not in have.pulls else ""
-
-
-def _furniture(name: str, want: Want) -> list[manifests.Object]:
-    pulls = [manifests.default_account(want.platform, name, [PULL_SECRET])] if want.pulls else []
-    config = manifests.config_map(want.platform, CONFIG, name, want.config)
-    return [manifests.namespace(want.platform, name), config, *pulls]
 
 
 def _put(site: Site, secret: WantedSecret) -> None:

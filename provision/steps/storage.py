@@ -122,15 +122,16 @@ def undo(have: Have) -> Sequence[Change]:
 
 
 def _volume(want: Want, have: Have) -> Change | None:
-    found = next((volume for volume in have.volumes if volume.name == want.volume), None)
-    if not want.volume or (found and found.gib >= want.gib and found.status in ("available", "in-use")):
-        return None
-    if found and (found.gib < want.gib or found.status in DEAD):
+    named = [volume for volume in have.volumes if want.volume and volume.name == want.volume]
+    found = named[0] if named else None
+    if found and (len(named) > 1 or found.gib < want.gib or found.status in DEAD):
         raise PreconditionMissing(
             f"{want.site}: volume {found.name} is not as wanted, and may hold data",
-            why=f"{found.gib} GiB, status {found.status}; want {want.gib} GiB",
+            why=", ".join(f"{v.gib} GiB, status {v.status} {v.id}".strip() for v in named) + f"; want {want.gib} GiB",
             next=f"openstack --os-cloud {want.site} volume show {found.name}",
         )
+    if not want.volume or (found and found.status in ("available", "in-use")):
+        return None
     why = f"is {found.status}" if found else f"have none, want {want.gib} GiB"
     return Change("create", f"volume {want.volume}", why, {"gib": want.gib})
 

@@ -1,4 +1,4 @@
-"""Empty databases of every service: the same for both sites and all versions of our code, and the slow half of a cold start."""
+"""Empty databases of every service: the same for both sites, whatever our code says; the slow half of a cold start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from provision import say, shell
 from rehearsal.clouds import access, state, venv
 from rehearsal.clouds.config import environment
-from rehearsal.clouds.layout import Places, Tree
+from rehearsal.clouds.layout import TREE_FILE, Places, Tree, read_tree
 
 MIGRATION_S = 600.0
 SITE = "kvm-tacc"
@@ -20,14 +20,14 @@ _SHAPING = (venv.LOCK, Path(__file__), Path(__file__).parent / "services" / "sch
 
 
 def home(places: Places) -> Path:
-    """Where the empty databases lie, made or not; they were made for a tree whose root is `root_of`."""
+    """Where the empty databases lie, made or not: a tree's root with nothing else in it."""
     return places.cache / "templates" / f"databases-{digest_of(_SHAPING)}"
 
 
-def root_of(places: Places) -> Path:
-    """The root that the paths in the empty databases name."""
-    final = home(places)
-    return final.with_name(final.name + ".building")
+def copy(empty: Path, tree: Tree) -> None:
+    """Give a new tree its databases. They were made at another root, which their own tree file names."""
+    shutil.copytree(empty / "db", tree.file("db"))
+    state.relocate(tree.root, read_tree(empty).root, tree.root)
 
 
 def digest_of(files: Sequence[Path]) -> str:
@@ -40,9 +40,10 @@ def digest_of(files: Sequence[Path]) -> str:
 
 def ensure(places: Places) -> Path:
     """Make them if they are not there."""
-    final, root = home(places), root_of(places)
+    final = home(places)
     if final.exists():
         return final
+    root = final.with_name(f"{final.name}.building-{places.platform}")
     say.line("clouds", "build", "OpenStack databases")
     tree = state.tree_at(places, SITE, root)
     shutil.rmtree(root, ignore_errors=True)
@@ -52,16 +53,18 @@ def ensure(places: Places) -> Path:
     # Two at a time, the longest first.
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda commands: _run(tree, commands), _commands(tree)))
-    tree.file("db").rename(final)
-    shutil.rmtree(root)
+    for path in root.iterdir():
+        if path.name not in ("db", TREE_FILE):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    state.publish(root, final)
     return final
 
 
 def _commands(tree: Tree) -> Sequence[Sequence[Sequence[str | Path]]]:
     """What makes the tables; each inner list runs in order."""
     etc, tool = tree.file("etc"), tree.venv / "bin"
-    nova = [tool / "nova-manage", "--config-file", etc / "nova/nova.conf"]
-    schema = [tool / "python", "-m", "rehearsal.clouds.services.schema"]
+    nova: list[str | Path] = [tool / "nova-manage", "--config-file", etc / "nova/nova.conf"]
+    schema: list[str | Path] = [tool / "python", "-m", "rehearsal.clouds.services.schema"]
     return (
         (
             [*nova, "api_db", "sync"],

@@ -19,8 +19,11 @@ HOPELESS = 3
 
 
 def inside(places: Places) -> tuple[str, ...]:
-    """Command prefix into the sealed namespace. nsenter, not `ip netns exec`: that would also leave the mount namespace,
-    and the mounts and cgroups of the hosts that nova boots would be invisible to this machine."""
+    """Command prefix into the sealed namespace.
+
+    nsenter, not `ip netns exec`: that would also leave the mount namespace, and the mounts and cgroups of the hosts
+    that nova boots would be invisible to this machine.
+    """
     return ("nsenter", f"--net={places.netns}", "--")
 
 
@@ -31,7 +34,7 @@ def start(places: Places, tree: Tree, services: Sequence[str] = ()) -> None:
     for service in services or SITES[tree.site].services:
         tree.ready_file(service).unlink(missing_ok=True)
         tree.deaths_file(service).unlink(missing_ok=True)
-    command = [*inside(places), tree.venv / "bin/python", "-m", PARENT, tree.root, *services]
+    command: list[str | Path] = [*inside(places), tree.venv / "bin/python", "-m", PARENT, tree.root, *services]
     pid = shell.spawn(command, log=tree.file("log", "parent.log"), env=environment(tree))
     tree.pid_file.write_text(str(pid))
 
@@ -55,8 +58,10 @@ def is_serving(tree: Tree, service: str) -> bool:
 
 
 def wait_ready(tree: Tree, services: Sequence[str], *, deadline_s: float) -> None:
-    """Until every service listens. Raises DeadlineExceeded with who is missing; DeadState at once when the parent died or
-    a service dies again and again: it will not come up by waiting."""
+    """Until every service listens.
+
+    Raises DeadlineExceeded with who is missing; DeadState when the parent died or a service dies again and again.
+    """
     wait_until(f"cloud {tree.site}", lambda: _missing(tree, services), lambda missing: not missing,
                lambda missing: _hopeless(tree, missing), deadline_s=deadline_s, every_s=0.1,
                next=f"tail {tree.file('log')}/*.out")

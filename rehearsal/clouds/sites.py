@@ -85,7 +85,9 @@ class CloudSite:
 
 
 BAREMETAL_CLASS = "CUSTOM_BAREMETAL"
-_WHOLE_HOST = {f"resources:{BAREMETAL_CLASS}": "1", "resources:VCPU": "0", "resources:MEMORY_MB": "0", "resources:DISK_GB": "0"}
+_WHOLE_HOST = {
+    f"resources:{BAREMETAL_CLASS}": "1", "resources:VCPU": "0", "resources:MEMORY_MB": "0", "resources:DISK_GB": "0"
+}
 _SIZES = (("tiny", 1, 512, 1), ("small", 1, 2048, 20), ("medium", 2, 4096, 40), ("large", 4, 8192, 40),
           ("xlarge", 8, 16384, 40), ("xxlarge", 16, 32768, 40))
 

@@ -48,6 +48,14 @@ def refuse_other_version(tree: Tree) -> None:
         )
 
 
+def publish(built: Path, final: Path) -> None:
+    """A finished build becomes visible at once; if another platform was quicker, its equal one stays."""
+    if final.exists():
+        shutil.rmtree(built)
+    else:
+        built.rename(final)
+
+
 def relocate(root: Path, before: Path, after: Path) -> None:
     """Rewrite the absolute paths in the databases below `root`, from one root to another."""
     for database, table, column in _MOVING:

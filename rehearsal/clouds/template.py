@@ -1,11 +1,12 @@
 """A seeded cloud, built once and copied ever after: databases, keys, images, passwords of one site.
 
-Keyed by a hash of everything that shapes it (the lock and our own code), so another version never meets old tables.
+Keyed by a hash of what shapes it (the lock, our configuration and seeding), so another version never meets old tables.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -14,18 +15,20 @@ from pathlib import Path
 from provision import say, shell
 from rehearsal.clouds import access, databases, process, state, venv
 from rehearsal.clouds.config import environment
-from rehearsal.clouds.layout import Places, Tree
+from rehearsal.clouds.layout import TREE_FILE, Places, Tree, read_tree
 from rehearsal.clouds.sites import SITES
 
-KEEP = ("db", "state", "images", "fernet", "credential", "swift", access.SECRETS_FILE, access.ACCESS_FILE)
+KEEP = ("db", "state", "images", "fernet", "credential", "swift", access.SECRETS_FILE, access.ACCESS_FILE, TREE_FILE)
 START_S = 300.0
 SEED_S = 300.0
 _CODE = Path(__file__).resolve().parent
-_SHAPING = ("config/*.py", "services/*.py", "access.py", "databases.py", "layout.py", "sites.py", "template.py")
+_SHAPING = ("config/*.py", "services/seed.py", "services/inventory.py", "access.py", "catalogue.py", "databases.py",
+            "layout.py", "sites.py", "template.py")
 
 
+@functools.cache
 def home(places: Places, site: str) -> Path:
-    """Where the template of a site lies, built or not."""
+    """Where the template of a site lies, built or not. One answer a process, even if the code is edited meanwhile."""
     files = [file for pattern in _SHAPING for file in sorted(_CODE.glob(pattern))]
     return places.cache / "templates" / f"openstack-{databases.digest_of([venv.LOCK, *files])}-{site}"
 
@@ -47,35 +50,38 @@ def instantiate(places: Places, tree: Tree) -> None:
     fresh = tree.root.with_name(tree.root.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.copytree(source, fresh)
-    state.relocate(fresh, _building(source), tree.root)
+    # It was built elsewhere, and knows where.
+    state.relocate(fresh, read_tree(fresh).root, tree.root)
     fresh.chmod(0o700)
     fresh.rename(tree.root)
 
 
-def _building(template: Path) -> Path:
-    return template.with_name(template.name + ".building")
+def list_builds(places: Places) -> list[Tree]:
+    """Trees of this platform's template builds: one that was killed may still run, and hold the sites' ports."""
+    files = (places.cache / "templates").glob(f"*.building-{places.platform}/{TREE_FILE}")
+    return [read_tree(file.parent) for file in files]
 
 
 def _clear_stale(places: Places) -> None:
-    """Templates of other versions."""
-    current = {path for site in SITES for path in (home(places, site), _building(home(places, site)))}
-    current |= {databases.home(places)}
+    """Builds that were killed, and templates of other versions."""
+    for tree in list_builds(places):
+        process.stop(tree)
+        shutil.rmtree(tree.root)
+    current = {home(places, site) for site in SITES} | {databases.home(places)}
     folder = places.cache / "templates"
     for old in (*folder.glob("openstack-*"), *folder.glob("databases-*")):
-        if old not in current:
+        if old not in current and ".building-" not in old.name:
             shutil.rmtree(old)
 
 
 def _build(places: Places, site: str, empty: Path) -> None:
     """Start the site on empty databases, fill it over its own APIs, stop it, keep what is worth keeping."""
     final = home(places, site)
-    tree = state.tree_at(places, site, _building(final))
+    tree = state.tree_at(places, site, final.with_name(f"{final.name}.building-{places.platform}"))
     say.line("clouds", "build", f"template of {site}")
-    process.stop(tree)
     shutil.rmtree(tree.root, ignore_errors=True)
     tree.root.mkdir(parents=True, mode=0o700)
-    shutil.copytree(empty, tree.file("db"))
-    state.relocate(tree.root, databases.root_of(places), tree.root)
+    databases.copy(empty, tree)
     try:
         _fill(places, tree)
     finally:
@@ -83,7 +89,7 @@ def _build(places: Places, site: str, empty: Path) -> None:
     for path in tree.root.iterdir():
         if path.name not in KEEP:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    tree.root.rename(final)
+    state.publish(tree.root, final)
 
 
 def _fill(places: Places, tree: Tree) -> None:
@@ -126,5 +132,6 @@ def _bootstrap(tree: Tree, password: str) -> None:
 def _seed(places: Places, tree: Tree, stage: str) -> None:
     shell.run(
         [*process.inside(places), tree.venv / "bin/python", "-m", "rehearsal.clouds.services.seed", stage, tree.root],
-        deadline_s=SEED_S, env=environment(tree), log=tree.file("log", "seed.log"), heartbeat=f"seeding {tree.site}: {stage}",
+        deadline_s=SEED_S, env=environment(tree), log=tree.file("log", "seed.log"),
+        heartbeat=f"seeding {tree.site}: {stage}",
     )

@@ -1,13 +1,12 @@
 """The door of the rehearsal clouds: what rehearsal.up, down, destroy and status call.
 
-Order matters to the callers: the network comes before `up`; `stop` comes before the hosts are stopped, or nova sees them
-go and writes them off as shut down.
+Order matters to the callers: the network comes before `up`; `stop` comes before the hosts are stopped, or nova sees
+them go and writes them off as shut down.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 
 from provision import say
 from rehearsal.clouds import access, loops, process, state, template, venv
@@ -53,7 +52,7 @@ def start(places: Places, site: str) -> None:
 
 
 def wait_ready(places: Places, site: str, *, deadline_s: float = READY_S) -> None:
-    """Until every service of a site listens. Raises DeadlineExceeded naming the missing ones, DeadState if the tree died."""
+    """Until every service of a site listens. Raises DeadlineExceeded naming the missing, DeadState if the tree died."""
     process.wait_ready(_tree(places, site), SITES[site].services, deadline_s=deadline_s)
 
 
@@ -64,7 +63,7 @@ def is_up(places: Places, site: str) -> bool:
 
 
 def stop(places: Places) -> None:
-    """Both trees, cleanly; the state stays for the next `up`."""
+    """Both trees, cleanly, and what a killed `prepare` left running; the state stays for the next `up`."""
     for tree in _trees(places):
         process.stop(tree)
 
@@ -82,7 +81,7 @@ def destroy(places: Places) -> None:
 
 def leftovers(places: Places) -> list[str]:
     """What of ours still exists, in words; empty after `destroy`."""
-    found = [f"process {pid} of cloud {tree.site}" for tree in _trees(places) for pid in process.list_strays(tree.root)]
+    found = [f"process {pid} of {tree.root}" for tree in _trees(places) for pid in process.list_strays(tree.root)]
     found += [f"loop device of {image}" for image in loops.list_below(places.volumes)]
     found += [str(path) for path in (places.state / "clouds", places.volumes, places.clouds_file, places.ec2_file)
               if path.exists()]
@@ -93,5 +92,5 @@ def _tree(places: Places, site: str) -> Tree:
     return state.tree_at(places, site, places.root(site))
 
 
-def _trees(places: Places) -> Iterator[Tree]:
-    return (_tree(places, site) for site in SITES)
+def _trees(places: Places) -> list[Tree]:
+    return [*(_tree(places, site) for site in SITES), *template.list_builds(places)]

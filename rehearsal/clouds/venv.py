@@ -23,7 +23,7 @@ def path(places: Places) -> Path:
 
 
 def ensure(places: Places) -> Path:
-    """The environment, built if it is not there. Raises ToolMissing without uv, CommandFailed if a wheel cannot be had."""
+    """The environment, built if need be. Raises ToolMissing without uv, CommandFailed if a wheel cannot be had."""
     final = path(places)
     done = final / "tandem-complete"
     if done.exists():
@@ -33,7 +33,7 @@ def ensure(places: Places) -> Path:
     uv, log = _uv(), places.cache / "venvs" / f"{final.name}.log"
     shell.run([uv, "venv", "--quiet", "--python", sys.executable, final], deadline_s=60, log=log)
     shell.run(
-        [uv, "pip", "install", "--python", final / "bin" / "python", "--require-hashes", "--compile-bytecode", "-r", LOCK],
+        [uv, "pip", "install", "--python", final / "bin/python", "--require-hashes", "--compile-bytecode", "-r", LOCK],
         deadline_s=BUILD_S, log=log, heartbeat="installing the OpenStack services",
     )
     done.touch()

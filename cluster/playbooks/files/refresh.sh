@@ -7,12 +7,12 @@ plugins=/opt/cni/bin
 archive=$1
 shift
 
-# is_stale UNIT FILE...: whether a file is newer than the unit's start (whole seconds: in doubt it is).
+# is_stale UNIT FILE...: whether it does not run, or a file is newer than its start (whole seconds: in doubt it is).
 is_stale() {
     unit=$1
     shift
-    since=$(systemctl show -p ActiveEnterTimestamp --value "$unit")
-    [ -z "$since" ] || [ -n "$(find "$@" -newermt "$since")" ]
+    systemctl is-active --quiet "$unit" || return 0
+    [ -n "$(find "$@" -newermt "$(systemctl show -p ActiveEnterTimestamp --value "$unit")")" ]
 }
 
 restart() {
@@ -37,14 +37,13 @@ systemctl daemon-reload
 for unit in tandem-pods containerd kubelet; do
     systemctl is-enabled --quiet $unit || { systemctl enable --quiet $unit; echo "enabled $unit"; }
 done
+# A restart that fails ends the script, and the task with it.
 is_stale tandem-pods /etc/tandem/pods.nft /etc/systemd/system/tandem-pods.service && restart tandem-pods
 is_stale containerd /etc/containerd/config.toml && restart containerd
 # Before it has joined, a kubelet has nothing to run with; kubeadm starts it.
 if [ -s /etc/kubernetes/kubelet.conf ] && [ -s /var/lib/kubelet/config.yaml ]; then
-    if ! systemctl is-active --quiet kubelet || is_stale kubelet /usr/local/bin/kubelet \
-        /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d; then
-        restart kubelet
-    fi
+    is_stale kubelet /usr/local/bin/kubelet /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d \
+        && restart kubelet
 fi
 if ! routed "$@"; then
     networkctl reload

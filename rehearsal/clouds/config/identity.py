@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rehearsal.clouds.config.ini import render
+from rehearsal.clouds.config.ini import Section, render
 from rehearsal.clouds.config.shared import Subject, database, default, oslo
 
 
 def keystone(subject: Subject) -> Mapping[str, str]:
     """keystone.conf. Password hashing is cheap on purpose: the passwords are long and random."""
     tree = subject.tree
-    sections = {
+    sections: dict[str, Section] = {
         "DEFAULT": default(subject, "keystone"),
         **oslo(subject),
         "database": database(subject, "keystone"),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from rehearsal.clouds.config.compute import FREEPOOL
-from rehearsal.clouds.config.ini import render
+from rehearsal.clouds.config.ini import Section, render
 from rehearsal.clouds.config.shared import SERVICE_USER, Subject, database, default, oslo, token_check
 from rehearsal.clouds.layout import PORTS
 
@@ -18,7 +18,7 @@ def blazar(subject: Subject) -> Mapping[str, str]:
     """blazar.conf and the one rule in which Chameleon is more open than upstream: users may list hosts."""
     site = subject.site
     endpoints = {"endpoint_type": "public"}
-    sections = {
+    sections: dict[str, Section] = {
         "DEFAULT": {
             **default(subject, "blazar"),
             "host": str(site.address),

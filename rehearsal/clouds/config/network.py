@@ -12,14 +12,15 @@ MECHANISM = "tandem"
 _MAY_CHOOSE = "rule:admin_or_network_owner or rule:context_is_advsvc or role:service or rule:shared"
 """Who may ask for a certain address: upstream only the network's owner; here also the users of a shared network, since
 the platform's addresses are planned and the GPU node lives on one."""
+_POLICY = {f"{verb}_port:fixed_ips:ip_address": _MAY_CHOOSE for verb in ("create", "update")}
 
 
 def neutron(subject: Subject) -> Mapping[str, str]:
-    """neutron.conf and ml2_conf.ini. A site without security groups has the extension off, as bare metal at Chameleon."""
+    """neutron.conf, ml2_conf.ini, policy.yaml. A site without security groups has the extension off."""
     return {
         "neutron.conf": render(_neutron(subject)),
         "ml2_conf.ini": render(_ml2(subject)),
-        "policy.yaml": json.dumps({f"{verb}_port:fixed_ips:ip_address": _MAY_CHOOSE for verb in ("create", "update")}) + "\n",
+        "policy.yaml": json.dumps(_POLICY) + "\n",
     }
 
 

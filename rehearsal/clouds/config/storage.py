@@ -26,7 +26,7 @@ _FILTERS: Mapping[str, str] = {
 def cinder(subject: Subject) -> Mapping[str, str]:
     """cinder.conf: api, scheduler and one volume service on our driver."""
     tree = subject.tree
-    sections = {
+    sections: dict[str, Section] = {
         "DEFAULT": {
             **default(subject, "cinder"),
             "auth_strategy": "keystone",
@@ -56,7 +56,7 @@ def cinder(subject: Subject) -> Mapping[str, str]:
 def glance(subject: Subject) -> Mapping[str, str]:
     """glance-api.conf."""
     tree = subject.tree
-    sections = {
+    sections: dict[str, Section] = {
         "DEFAULT": {
             **default(subject, "glance"),
             "enabled_backends": "images:file",

@@ -16,11 +16,10 @@ def cinder(tree: Tree) -> None:
     from cinder import monkey_patch
 
     monkey_patch.patch()
+    from cinder import service
     from cinder.common import constants
     from cinder.wsgi.api import application
     from oslo_config import cfg
-
-    from cinder import service
 
     cfg.CONF.register_opt(cfg.StrOpt("backend_host"), group=BACKEND)
     scheduler = service.Service.create(binary="cinder-scheduler")

@@ -36,7 +36,11 @@ def _register_driver(tree: Tree) -> None:
     nova.virt.tandem_hosts = virt_driver
     # One identity file a machine is nova's guard against moved databases; here several hosts share a process, and
     # node uuids are derived from host names (see the driver), so that they survive a restart.
-    manager.ComputeManager._ensure_existing_node_identity = lambda self, service_ref: None
+    manager.ComputeManager._ensure_existing_node_identity = _accept_any_node
+
+
+def _accept_any_node(_manager: Any, _service_ref: Any) -> None:
+    """In place of nova's guard."""
 
 
 def _services(tree: Tree) -> list[Any]:

@@ -1,7 +1,7 @@
 """The fabric thread in neutron's process: makes bridges and rules in the sealed namespace what the database says.
 
-Level-triggered: it looks at the whole database whenever SQLite says that another connection changed it, and never keeps a
-list of what it did. So a missed event, a killed neutron or a fresh namespace heal by themselves.
+Level-triggered: it looks at the whole database whenever SQLite says that another connection changed it, and once a
+minute anyway; it keeps no list of what it did. So a missed event, a killed neutron, a flushed table heal by themselves.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import socket
 import sqlite3
 import threading
+import time
 from typing import Any
 
 from provision.errors import PlatformError
@@ -23,6 +24,8 @@ from rehearsal.clouds.sites import SITES
 LOG = logging.getLogger(__name__)
 EVERY_S = 0.5
 """How late a change may be seen; a look that finds nothing is one PRAGMA."""
+REPAIR_S = 60.0
+"""How long the kernel may differ from an unchanged database, whoever changed it."""
 
 
 def start(tree: Tree) -> None:
@@ -31,25 +34,24 @@ def start(tree: Tree) -> None:
 
 
 def _run(tree: Tree) -> None:
+    """A failure is logged and tried again at the next look."""
     database = sqlite3.connect(f"file:{tree.file('db/neutron.db')}?mode=ro", uri=True)
     pause = threading.Event()
-    seen: int | None = None
+    seen, applied = -1, 0.0
     while True:
-        version = database.execute("PRAGMA data_version").fetchone()[0]
-        if version != seen and _converge(tree, database):
-            seen = version
+        try:
+            version = database.execute("PRAGMA data_version").fetchone()[0]
+            if version != seen or time.monotonic() - applied > REPAIR_S:
+                _converge(tree, database)
+                seen, applied = version, time.monotonic()
+        except (PlatformError, OSError, sqlite3.Error):
+            LOG.exception("the fabric of %s does not match its database", tree.site)
         pause.wait(EVERY_S)
 
 
-def _converge(tree: Tree, database: sqlite3.Connection) -> bool:
-    """Whether the kernel now matches; a failure is logged and tried again at the next look."""
-    try:
-        wanted = fabric_facts.read(database, tree.site, has_security_groups=SITES[tree.site].has_security_groups)
-        apply(tree, wanted)
-    except (PlatformError, OSError, sqlite3.Error):
-        LOG.exception("the fabric of %s does not match its database", tree.site)
-        return False
-    return True
+def _converge(tree: Tree, database: sqlite3.Connection) -> None:
+    wanted = fabric_facts.read(database, tree.site, has_security_groups=SITES[tree.site].has_security_groups)
+    apply(tree, wanted)
 
 
 def apply(tree: Tree, wanted: Fabric) -> None:

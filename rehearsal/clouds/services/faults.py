@@ -1,4 +1,4 @@
-"""Injected faults, read afresh each time from the tree's faults.json: {"spawn_delay": seconds, "spawn_fail": [regex, ...]}."""
+"""Injected faults, read afresh from the tree's faults.json: {"spawn_delay": seconds, "spawn_fail": [regex, ...]}."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rehearsal.clouds.layout import Tree
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What should go wrong. spawn_delay_s: every server takes this much longer. spawn_fail: names that fail to deploy."""
+    """What should go wrong. spawn_delay_s: added to every deploy. spawn_fail: names that fail to deploy."""
 
     spawn_delay_s: float = 0.0
     spawn_fail: tuple[str, ...] = ()
@@ -22,7 +22,7 @@ class Faults:
 
 
 def read(tree: Tree) -> Faults:
-    """The faults in force; none without the file. A broken file is an error: a drill that injects nothing proves nothing."""
+    """The faults in force; none without the file. A broken file raises: a drill that injects nothing proves nothing."""
     try:
         facts = json.loads(tree.faults_file.read_text())
     except FileNotFoundError:

@@ -18,7 +18,7 @@ class LeaseFilter(filters.BaseHostFilter):  # type: ignore[misc]  # nova has no 
     run_filter_once_per_request = True
 
     def filter_all(self, filter_obj_list: Any, spec_obj: Any) -> Iterator[Any]:
-        """All hosts, or NoValidHost with the reason. Raised here since an empty list would only say that none was found."""
+        """All hosts, or NoValidHost with the reason; an empty list would only say that none was found."""
         if not names_reservation(spec_obj):
             raise exception.NoValidHost(
                 reason="servers run inside a lease only: boot with the flavor reservation:<id> or the scheduler hint "

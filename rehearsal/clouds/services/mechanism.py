@@ -1,4 +1,4 @@
-"""neutron's mechanism driver: binds every port at once, on any host; the fabric thread and nova's driver do the plugging."""
+"""neutron's mechanism driver: binds every port at once; the fabric thread and nova's driver do the plugging."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""swift: proxy, account, container and object servers of one device in one eventlet process. `python -m` starts it alone:
-eventlet must patch the interpreter before anything else is imported, so it cannot be forked from the other services' parent.
+"""swift: proxy, account, container and object servers of one device, in one eventlet process that `python -m` starts.
+
+eventlet must patch the interpreter before anything else is imported, so it cannot be forked from the services' parent.
 """
 
 from __future__ import annotations

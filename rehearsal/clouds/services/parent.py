@@ -1,7 +1,7 @@
 """Parent of one site's tree: imports what every service needs once, forks them, restarts one that dies, stops them all.
 
-Forking from one warmed-up process halves the start-up time and shares its memory. It stays single-threaded: a fork copies
-only the calling thread, and a lock held by another one would stay locked in the child for ever.
+Forking from one warmed-up process halves the start-up time and shares its memory. It stays single-threaded: a fork
+copies only the calling thread, and a lock held by another one would stay locked in the child for ever.
 `python -m rehearsal.clouds.services.parent ROOT [SERVICE...]`
 """
 
@@ -20,15 +20,17 @@ from rehearsal.clouds.layout import Tree, read_tree
 from rehearsal.clouds.services.supervisor import Supervisor
 from rehearsal.clouds.sites import SITES
 
-_PRELOAD = """
-sqlalchemy.orm alembic oslo_config.cfg oslo_db.api oslo_db.sqlalchemy.enginefacade oslo_messaging oslo_messaging.rpc
-oslo_messaging._drivers.impl_fake oslo_log.log oslo_policy.policy oslo_context.context oslo_serialization.jsonutils
-oslo_middleware oslo_concurrency.processutils oslo_concurrency.lockutils oslo_utils.timeutils oslo_versionedobjects.base
-oslo_cache keystoneauth1.session keystoneauth1.loading keystonemiddleware.auth_token webob.exc routes paste.deploy
-paste.urlmap jsonschema cryptography.fernet lxml.etree yaml requests netaddr dogpile.cache osprofiler.web stevedore.named
-waitress.server flask werkzeug novaclient.client novaclient.v2.client keystoneclient.v3.client openstack
-neutronclient.v2_0.client castellan os_brick.initiator.connector
-""".split()
+_PRELOAD = (
+    "sqlalchemy.orm", "alembic", "oslo_config.cfg", "oslo_db.api", "oslo_db.sqlalchemy.enginefacade",
+    "oslo_messaging", "oslo_messaging.rpc", "oslo_messaging._drivers.impl_fake", "oslo_log.log", "oslo_policy.policy",
+    "oslo_context.context", "oslo_serialization.jsonutils", "oslo_middleware", "oslo_concurrency.processutils",
+    "oslo_concurrency.lockutils", "oslo_utils.timeutils", "oslo_versionedobjects.base", "oslo_cache",
+    "keystoneauth1.session", "keystoneauth1.loading", "keystonemiddleware.auth_token", "webob.exc", "routes",
+    "paste.deploy", "paste.urlmap", "jsonschema", "cryptography.fernet", "lxml.etree", "yaml", "requests", "netaddr",
+    "dogpile.cache", "osprofiler.web", "stevedore.named", "waitress.server", "flask", "werkzeug", "novaclient.client",
+    "novaclient.v2.client", "keystoneclient.v3.client", "openstack", "neutronclient.v2_0.client", "castellan",
+    "os_brick.initiator.connector",
+)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Fill an empty cloud over its own APIs: `python -m rehearsal.clouds.services.seed identity|resources|access ROOT`.
 
-Run once, while the template is built. identity: roles, users, catalogue (only keystone runs). resources: flavors, images,
-quotas, the provider's networks, lease inventory. access: the tandem user's application credential (and S3 key).
+Run once, while the template is built. identity: roles, users, catalogue (only keystone runs). resources: flavors,
+images, quotas, the provider's networks, lease inventory. access: the tandem user's application credential (and S3 key).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import openstack
 
 from rehearsal.clouds.access import Access, Ec2Key, read_secrets, write_access
+from rehearsal.clouds.catalogue import CATALOGUE
 from rehearsal.clouds.config.compute import FREEPOOL
 from rehearsal.clouds.config.shared import SERVICE_USER
 from rehearsal.clouds.config.storage import S3_REGION
@@ -21,15 +22,6 @@ from rehearsal.clouds.sites import SITES, CloudSite
 
 PROJECT = "CHI-tandem"
 USER = "tandem"
-CATALOGUE = {
-    "placement": (("placement", "placement", ""),),
-    "nova": (("nova", "compute", "/v2.1"),),
-    "neutron": (("neutron", "network", ""),),
-    "cinder": (("cinderv3", "block-storage", "/v3/%(project_id)s"), ("cinderv3", "volumev3", "/v3/%(project_id)s")),
-    "glance": (("glance", "image", ""),),
-    "blazar": (("blazar", "reservation", "/v1"),),
-    "swift": (("swift", "object-store", "/v1/AUTH_%(project_id)s"),),
-}
 
 
 def main() -> None:
@@ -39,7 +31,7 @@ def main() -> None:
     {"identity": identity, "resources": resources, "access": access}[stage](tree, SITES[tree.site])
 
 
-def connect(tree: Tree, site: CloudSite, user: str, password: str, project: str) -> Any:
+def connect(site: CloudSite, user: str, password: str, project: str) -> Any:
     """A password session, as only the seeding needs one."""
     return openstack.connect(
         auth_url=site.auth_url, username=user, password=password, project_name=project, user_domain_name="Default",
@@ -48,7 +40,7 @@ def connect(tree: Tree, site: CloudSite, user: str, password: str, project: str)
 
 
 def _admin(tree: Tree, site: CloudSite) -> Any:
-    return connect(tree, site, "admin", read_secrets(tree).admin, "admin")
+    return connect(site, "admin", read_secrets(tree).admin, "admin")
 
 
 def identity(tree: Tree, site: CloudSite) -> None:
@@ -92,7 +84,7 @@ def resources(tree: Tree, site: CloudSite) -> None:
 def access(tree: Tree, site: CloudSite) -> None:
     """What a user of Chameleon makes by hand: an unrestricted application credential, and at chi-uc an S3 key."""
     secrets = read_secrets(tree)
-    cloud = connect(tree, site, USER, secrets.user, PROJECT)
+    cloud = connect(site, USER, secrets.user, PROJECT)
     # Unrestricted: leases make trusts, which a restricted credential may not.
     credential = cloud.identity.create_application_credential(
         user=cloud.current_user_id, name="tandem", unrestricted=True
@@ -132,8 +124,9 @@ def _public_network(cloud: Any, site: CloudSite) -> Any:
         provider_physical_network="public",
     )
     cloud.network.create_subnet(
-        network_id=network.id, name="public-subnet", ip_version=4, cidr=str(site.public), gateway_ip=str(site.public[1]),
-        is_dhcp_enabled=False, allocation_pools=[{"start": str(first), "end": str(last)}],
+        network_id=network.id, name="public-subnet", ip_version=4, cidr=str(site.public),
+        gateway_ip=str(site.public[1]), is_dhcp_enabled=False,
+        allocation_pools=[{"start": str(first), "end": str(last)}],
     )
     return network
 

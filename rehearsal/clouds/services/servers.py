@@ -64,7 +64,9 @@ def user_data(encoded: str | None) -> str:
     return base64.b64decode(encoded).decode() if encoded else ""
 
 
-def host_spec(tree: Tree, instance: Any, lower: tuple[Path, ...], network_info: Iterable[Mapping[str, Any]]) -> HostSpec:
+def host_spec(
+    tree: Tree, instance: Any, lower: tuple[Path, ...], network_info: Iterable[Mapping[str, Any]]
+) -> HostSpec:
     """The host that this server is."""
     return HostSpec(
         platform=tree.platform, machine=machine_name(instance.uuid), hostname=instance.hostname, lower=lower,

@@ -1,7 +1,7 @@
 """Make oslo.db live well with SQLite and many threads.
 
-oslo.db begins every transaction deferred. A transaction that reads first and writes later must then upgrade its lock, and
-SQLite refuses that at once ("database is locked"), whatever the busy timeout. Writers therefore begin IMMEDIATE.
+oslo.db begins every transaction deferred. A transaction that reads first and writes later must then upgrade its lock,
+and SQLite refuses that at once ("database is locked"), whatever the busy timeout. Writers therefore begin IMMEDIATE.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def _on_connect(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _on_execute(connection: Any, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool) -> Any:
+def _on_execute(
+    connection: Any, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
+) -> Any:
     modes = getattr(_open, "modes", None)
     if statement == "BEGIN" and connection.dialect.name == "sqlite" and modes and modes[-1] is enginefacade._WRITER:
         statement = "BEGIN IMMEDIATE"

@@ -28,8 +28,8 @@ class Supervisor:
     def __init__(self, tree: Tree, services: Sequence[str], serve: Callable[[Tree, str], None]) -> None:
         self.tree = tree
         self.serve = serve
-        self.due = {service: 0.0 for service in services}
-        self.pause_s = {service: FIRST_PAUSE_S for service in services}
+        self.due = dict.fromkeys(services, 0.0)
+        self.pause_s = dict.fromkeys(services, FIRST_PAUSE_S)
         self.deaths = dict.fromkeys(services, 0)
         self.running: dict[int, tuple[str, float]] = {}
 
@@ -67,9 +67,8 @@ class Supervisor:
         os.dup2(out, 2)
         try:
             self.serve(self.tree, service)
-        except BaseException:
-            traceback.print_exc()
         finally:
+            traceback.print_exc()
             os._exit(1)
 
     def _reap(self) -> None:

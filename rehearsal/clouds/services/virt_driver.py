@@ -1,17 +1,17 @@
+# ruff: noqa: ARG002  # the signatures are nova's
 """nova's virt driver: every server is a systemd-nspawn host on this machine, run by rehearsal.hosts.
 
-Nothing is held in memory: which servers exist lies in files, whether one runs is asked of the host itself. So nova can be
-killed at any point and knows its servers when it is back.
+Nothing is held in memory: which servers exist lies in files, whether one runs is asked of the host itself. So nova can
+be killed at any point and knows its servers when it is back.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import threading
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from nova import exception
@@ -23,15 +23,14 @@ from provision.wait import never, wait_until
 from rehearsal import hosts
 from rehearsal.clouds import loops
 from rehearsal.clouds.layout import Tree
-from rehearsal.clouds.services import faults, servers
-from rehearsal.clouds.sites import BAREMETAL_CLASS, SITES, ComputeHost
+from rehearsal.clouds.services import faults, inventory, servers
+from rehearsal.clouds.sites import SITES
 from rehearsal.hosts import roots
 
 LOG = logging.getLogger(__name__)
 SSH_S = 120.0
 BRIDGE_S = 60.0
 CONSOLE_BYTES = 100_000
-_NODES = uuid.UUID("6f1d9a52-6f0e-5b0c-9d9e-5f1b8a3c7e10")
 
 
 class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no types
@@ -45,8 +44,8 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
 
     def init_host(self, host: str) -> None:
         """Become the compute service of one simulated host."""
-        site = SITES[self.tree.site]
-        self.host: ComputeHost = next(candidate for candidate in site.hosts if candidate.name == host)
+        self.site = SITES[self.tree.site]
+        self.host = next(candidate for candidate in self.site.hosts if candidate.name == host)
         self.roll = servers.Roll(self.tree, host)
 
     # -- what exists --------------------------------------------------------------------------------------------------
@@ -75,11 +74,11 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
         self, context: Any, instance: Any, image_meta: Any, injected_files: Any, admin_password: str, allocations: Any,
         network_info: Any = None, block_device_info: Any = None, power_on: bool = True, accel_info: Any = None,
     ) -> None:
-        """Boot the host; ACTIVE means that its ssh answers. Raises BuildAbortException: no other host would do better."""
+        """Boot the host; ACTIVE means that its ssh answers. Raises BuildAbortException: no retry."""
         self.roll.add(instance.uuid, instance.name)
         try:
             self._inject(instance)
-            spec = servers.host_spec(self.tree, instance, self._layers(context, instance), network_info or ())
+            spec = servers.host_spec(self.tree, instance, self._layers(instance), network_info or ())
             self._wait_bridges(nic.bridge for nic in spec.nics)
             hosts.boot(spec)
             self._attach(instance, servers.disks(block_device_info))
@@ -178,7 +177,7 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
 
     def get_host_ip_addr(self) -> str:
         """The cloud's own address."""
-        return str(SITES[self.tree.site].address)
+        return str(self.site.address)
 
     # -- resources ----------------------------------------------------------------------------------------------------
     def get_available_nodes(self, refresh: bool = False) -> list[str]:
@@ -187,30 +186,17 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
 
     def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
         """Node uuids, derived from the names so that they are the same after a restart."""
-        return {self._node_uuid(): self.host.name}
+        return {inventory.node_uuid(self.site, self.host): self.host.name}
 
     def get_available_resource(self, nodename: str) -> dict[str, Any]:
-        """The simulated size; this machine's real one would not hold a single bare-metal server."""
-        return {
-            "uuid": self._node_uuid(), "hypervisor_hostname": nodename, "hypervisor_type": "lxc", "hypervisor_version": 1,
-            "vcpus": self.host.vcpus, "memory_mb": self.host.memory_mib, "local_gb": self.host.disk_gib,
-            "vcpus_used": 0, "memory_mb_used": 0, "local_gb_used": 0, "disk_available_least": self.host.disk_gib,
-            "cpu_info": json.dumps({"arch": "x86_64"}), "supported_instances": [("x86_64", "lxc", "exe")],
-            "numa_topology": None,
-        }
+        """The simulated size."""
+        return inventory.hypervisor(self.site, self.host)
 
     def update_provider_tree(self, provider_tree: Any, nodename: str, allocations: Any = None) -> None:
-        """Placement's inventory: a whole host as one unit at a bare-metal site, its parts elsewhere."""
-        if SITES[self.tree.site].whole_hosts:
-            sizes = {BAREMETAL_CLASS: 1}
-        else:
-            sizes = {"VCPU": self.host.vcpus, "MEMORY_MB": self.host.memory_mib, "DISK_GB": self.host.disk_gib}
-        provider_tree.update_inventory(nodename, {name: _inventory(total) for name, total in sizes.items()})
+        """Placement's inventory."""
+        provider_tree.update_inventory(nodename, inventory.resources(self.site, self.host))
 
     # -- inside -------------------------------------------------------------------------------------------------------
-    def _node_uuid(self) -> str:
-        return str(uuid.uuid5(_NODES, f"{self.tree.site}/{self.host.name}"))
-
     def _inject(self, instance: Any) -> None:
         """Faults that a drill asked for."""
         asked = faults.read(self.tree)
@@ -218,10 +204,10 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
         if asked.fails(instance.display_name or ""):
             raise exception.BuildAbortException(instance_uuid=instance.uuid, reason="injected deploy failure")
 
-    def _layers(self, context: Any, instance: Any) -> Sequence[Any]:
+    def _layers(self, instance: Any) -> tuple[Path, ...]:
         ready = roots.ready(self.tree.cache)
         if ready is None:
-            raise PlatformError("no root tree for hosts", why=f"nothing below {self.tree.cache}", next="invoke rehearsal.up")
+            raise PreconditionMissing("no root trees", why=f"not in {self.tree.cache}", next="invoke rehearsal.up")
         properties = {"tandem_layers": instance.system_metadata.get("image_tandem_layers", "base")}
         return servers.layers(properties, {"base": ready.base, "gpu": ready.gpu})
 
@@ -234,7 +220,7 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
         )
 
     def _resume(self, instance: Any, network_info: Any, block_device_info: Any) -> None:
-        """nova must not be told of a failure here: it would mark the server ERROR; shut off, as it then shows, is the truth."""
+        """Failures stay here: nova would mark the server ERROR, but shut off, as it will then show, is the truth."""
         try:
             self._start(instance, network_info, block_device_info)
         except (PlatformError, OSError):
@@ -259,7 +245,3 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
                 # The volume has another loop device than at the last boot: this machine was restarted in between.
                 hosts.detach_disk(self.tree.platform, machine, disk.name)
                 hosts.attach_disk(self.tree.platform, machine, device, disk.name, disk.serial)
-
-
-def _inventory(total: int) -> dict[str, Any]:
-    return {"total": total, "reserved": 0, "min_unit": 1, "max_unit": total, "step_size": 1, "allocation_ratio": 1.0}
