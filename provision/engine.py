@@ -144,11 +144,11 @@ def attempt(step: AnyStep, site: Site) -> Result:
             "ok" if changes else "unchanged",
             changes,
             time.monotonic() - started,
-            last_green=green,
+            last_green="" if changes else green,  # what was green is not what stands now
         )
     except PlatformError as error:
         outcome: Outcome = "waits" if error.exit_code == 3 else "failed"
-        result = Result(step.NAME, site.name, outcome, 0, time.monotonic() - started, error, green)
+        result = Result(step.NAME, site.name, outcome, 0, time.monotonic() - started, error)
         say.failure(error)
     record(site, result)
     return result

@@ -105,7 +105,7 @@ def _walk_site(
                 results.append(_waits_for_peer(step, site))
                 continue
             result = attempt(step, site)
-            if check and result.error is None and (result.changes or always_check):
+            if check and result.error is None and (result.changes or always_check or not result.last_green):
                 result = _checked(step, site, result)
             results.append(result)
             if result.error is None:
@@ -139,7 +139,7 @@ def _checked(step: AnyStep, site: Site, result: Result) -> Result:
         green = verification.run_checks(site.settings, site.run, step.NAME, site.name)
     except PlatformError as error:
         say.failure(error)
-        result = replace(result, outcome="failed", error=error)
+        result = replace(result, outcome="failed", error=error, last_green="")
     else:
         result = replace(result, last_green=green)
     record(site, result)

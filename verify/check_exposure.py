@@ -81,12 +81,6 @@ def test_no_host_answers_on_its_private_address_from_here(site: Site, budget: Ca
     assert [node.name for node in site.own.nodes if answers(str(node.address), 22, wait_s)] == []
 
 
-def test_only_the_entry_node_has_a_public_address(site: Site) -> None:
-    """As neutron has it."""
-    entry = site.settings.name(site.name, "port", site.own.entry.number)
-    assert [ip.port for ip in site.cloud.networks.list_addresses() if ip.port] == [entry]
-
-
 def test_udp_listeners_are_shown(site: Site, figure: Callable[[str], None]) -> None:
     """For a person to judge."""
     told = site.hosts.run(site.own.entry.name, ["ss", "-Huln"]).stdout

@@ -30,6 +30,18 @@ def test_the_host_is_called_like_its_server(node: NodeUnderTest) -> None:
     assert node.host.check_output("hostname -s") == expected
 
 
+def test_the_host_has_its_planned_address(node: NodeUnderTest) -> None:
+    """As the host itself sees it."""
+    assert f" {node.node.address}/" in node.host.check_output("ip -4 -o address")
+
+
+def test_the_host_is_reached_by_the_entry_node(node: NodeUnderTest) -> None:
+    """By its planned address; ssh to the others goes through there."""
+    command = f"exec 3<>/dev/tcp/{node.node.address}/22"
+    ended = node.site.hosts.run(node.site.own.entry.name, ["timeout", "5", "bash", "-c", command], ok=(0, 1, 124))
+    assert ended.code == 0
+
+
 def test_cloud_init_is_done(node: NodeUnderTest) -> None:
     """Nova's ACTIVE says nothing about it."""
     assert "status: done" in node.host.run("cloud-init status").stdout
