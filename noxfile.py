@@ -18,6 +18,7 @@ AREAS = (
     "storage",
     "storage_class",
     "network",
+    "reach",
     "exposure",
     "sealed",
     "nodes",

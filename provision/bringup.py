@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from provision import cloud_config, leasing, shell
+from provision import cloud_config, credentials, leasing
 from provision.clouds.blazar import FLAVOR
 from provision.clouds.facts import KeyPair, Server, ServerRequest
-from provision.clouds.nova import without_comment
 from provision.errors import DeadlineExceeded, PreconditionMissing, StepFailed
 from provision.machines import Machine, Want
 from provision.node_facts import AUTH_FILES, Told
-from provision.settings import Settings
 from provision.site import Site
-from provision.state import write_atomic
 from provision.wait import never, wait_until
 
 GONE_S = 300
@@ -30,12 +22,6 @@ DISK_S = 60
 GPU_S = 300
 
 
-def own_key(site: Site) -> str:
-    """The operator's public key without its comment; '' before it is made."""
-    path = site.hosts.key.with_suffix(".pub")
-    return without_comment(path.read_text()) if path.exists() and site.hosts.key.exists() else ""
-
-
 def make_key(site: Site, name: str, verb: str) -> None:
     """The operator's key where there is none, and nova's copy of it."""
     door = site.cloud.servers
@@ -43,9 +29,9 @@ def make_key(site: Site, name: str, verb: str) -> None:
         door.delete_key(name)
     if verb == "delete":
         return
-    _make_own_key(site)
+    credentials.make_own_key(site)
     if door.find_key(name) is None:
-        door.create_key(KeyPair(name, own_key(site)))
+        door.create_key(KeyPair(name, credentials.own_key(site)))
 
 
 def make_server(site: Site, want: Want, machine: Machine) -> None:
@@ -191,48 +177,9 @@ def open_firewall(site: Site, _want: Want, machine: Machine) -> None:
 
 def write_auth(site: Site, _want: Want, machine: Machine) -> None:
     """Root's and the kubelet's; through stdin, never in argv."""
-    text = auth_text(site.settings)
+    text = credentials.auth_text(site.settings)
     for path in AUTH_FILES:
         site.hosts.put(machine.node, path, text, mode="0600")
-
-
-def auth_text(settings: Settings) -> str:
-    """The registry auth file, from the credentials outside the checkout. Raises PreconditionMissing.
-
-    A mirror answers for every upstream name; without one, credentials are good for their own host, or there are none.
-    """
-    path = settings.config_dir / "registry.json"
-    mirror = settings.registry.mirror
-    if not mirror and not path.exists():
-        return cloud_config.auth_file((), "", "")
-    try:
-        told = json.loads(path.read_text())
-        user, password = str(told["user"]), str(told["password"])
-        hosts = (*settings.registry.upstreams, mirror) if mirror else (str(told["host"]),)
-    except (OSError, ValueError, KeyError) as error:
-        raise PreconditionMissing(
-            "no credentials for the registry",
-            why=f"{path}: {error}",
-            next=f'write {{"user", "password", "host"}} into {path}, or: invoke rehearsal.up',
-        ) from error
-    return cloud_config.auth_file(hosts, user, password)
-
-
-def _make_own_key(site: Site) -> None:
-    """Made once, outside the checkout. Both sites may come here at once, and a run may be killed anywhere in it:
-    the private key appears whole or not at all, by whoever is first; the public one follows from it.
-    """
-    path = site.hosts.key
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        with TemporaryDirectory(dir=path.parent, prefix=".key-") as folder:
-            fresh, comment = Path(folder) / path.name, f"tandem-{site.settings.platform}"
-            shell.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", fresh], deadline_s=20)
-            with suppress(FileExistsError):
-                os.link(fresh, path)
-    if not path.with_suffix(".pub").exists():
-        told = shell.run(["ssh-keygen", "-y", "-f", path], deadline_s=20)
-        write_atomic(path.with_suffix(".pub"), told.stdout, 0o644)
 
 
 def _reserved(site: Site, want: Want, machine: Machine) -> tuple[str, dict[str, str]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tomllib
 from hashlib import sha256
 from pathlib import Path
@@ -34,8 +35,9 @@ def test_the_first_failure_is_found_with_its_task_host_and_line() -> None:
     assert found == Failure("Fetch the binaries", "node2", "Request failed: HTTP Error 404", 7)
 
 
-def test_what_the_program_said_comes_after_ansible_s_message() -> None:
-    line = 'fatal: [node3 -> node1]: FAILED! => {"msg": "non-zero return code", "stderr": "one\\n\\u001b[0;1mtwo\\u001b[0m", "stdout": "no"}'
+def test_what_the_program_said_comes_after_ansible_s_message_without_colours() -> None:
+    said = json.dumps({"msg": "non-zero return code", "stderr": "one\n\x1b[0;1mtwo\x1b[0m", "stdout": "no"})
+    line = f"fatal: [node3 -> node1]: FAILED! => {said}"
     found = ansible.first_failure(["TASK [Run kubeadm join] ***", line])
     assert found == Failure("Run kubeadm join", "node3 -> node1", "non-zero return code\none\ntwo", 2)
 

@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from provision import bringup, cloud_config, machines, node_facts
+from provision import bringup, cloud_config, credentials, machines, node_facts
 from provision.clouds.facts import Server
 from provision.errors import PreconditionMissing
 from provision.machines import Have as Have
@@ -48,12 +48,12 @@ def look(site: Site, want: Want) -> Have:
     servers = site.cloud.servers.list_servers()
     volume = next((volume for volume in site.cloud.store.list_volumes() if volume.name == want.volume), None)
     return Have(
-        own_key=bringup.own_key(site),
+        own_key=credentials.own_key(site),
         key=site.cloud.servers.find_key(want.key),
         servers=servers,
         volume=volume,
         hosts=_ask_all(site, want, servers, cloud_config.device(volume.id if volume else "")),
-        auth=f"{hashlib.sha256(bringup.auth_text(site.settings).encode()).hexdigest()} 600",
+        auth=f"{hashlib.sha256(credentials.auth_text(site.settings).encode()).hexdigest()} 600",
     )
 
 

@@ -25,7 +25,7 @@ NEEDS = ("secrets",)
 JOINS = True
 DEADLINE_S = 120
 SETTLE_S = 60
-CHECKS = ("check_tunnel",)
+CHECKS = ("check_tunnel", "check_reach")
 
 KEY = SecretSpec("link", ("private", "public"), "ssh-key")
 RUNNING = "active enabled"

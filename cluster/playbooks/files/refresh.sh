@@ -26,10 +26,10 @@ routed() {
     done
 }
 
-sum=$(sha256sum < "/etc/tandem/$archive")
+sum=$(sha256sum < "$archive")
 if [ "$(cat $plugins/.archive 2>/dev/null)" != "$sum" ]; then
     mkdir -p $plugins
-    tar -xzf "/etc/tandem/$archive" -C $plugins
+    tar -xzf "$archive" -C $plugins
     echo "$sum" > $plugins/.archive
     echo "unpacked $archive"
 fi

@@ -29,7 +29,9 @@ _PRELOAD = (
     "paste.deploy", "paste.urlmap", "jsonschema", "cryptography.fernet", "lxml.etree", "yaml", "requests", "netaddr",
     "dogpile.cache", "osprofiler.web", "stevedore.named", "waitress.server", "flask", "werkzeug", "novaclient.client",
     "novaclient.v2.client", "keystoneclient.v3.client", "openstack", "neutronclient.v2_0.client", "castellan",
-    "os_brick.initiator.connector",
+    "os_brick.initiator.connector", "pyroute2", "os_traits", "oslo_reports.guru_meditation_report",
+    "castellan.key_manager", "cryptography.x509", "OpenSSL.crypto", "sqlalchemy.dialects.sqlite", "pecan",
+    "wsme.types", "cinderclient.v3.client", "osprofiler.sqlalchemy", "oslo_limit.limit", "cursive.signature_utils",
 )
 
 
