@@ -211,5 +211,6 @@ def _own(name: str) -> str:
 
 
 def _playbooks() -> dict[str, str]:
-    files = [FOLDER / "kubespray.lock", *sorted(path for path in (FOLDER / "playbooks").rglob("*") if path.is_file())]
+    found = (path for path in (FOLDER / "playbooks").rglob("*.*") if path.is_file() and path.suffix != ".pyc")
+    files = [FOLDER / "kubespray.lock", *sorted(found)]
     return {str(path.relative_to(FOLDER)): path.read_text() for path in files}

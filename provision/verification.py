@@ -38,10 +38,10 @@ def run_checks(settings: Settings, run: Run, step: str, site: str) -> str:
     label = f"{step}.{site}"
     report, log = run.folder / f"junit.{label}.xml", run.folder / f"checks.{label}.log"
     started = time.monotonic()
+    where = ["--env", settings.env, "--site", site, "--step", step, "--run-dir", str(run.folder)]
+    pytest = [sys.executable, "-m", "pytest", "-c", str(ROOT / "verify" / "pytest.ini"), "--rootdir", str(ROOT)]
     ended = shell.run(
-        [sys.executable, "-m", "pytest", "-c", ROOT / "verify" / "pytest.ini", "--rootdir", ROOT]
-        + ["--env", settings.env, "--site", site, "--step", step, "--run-dir", run.folder]
-        + [f"--junitxml={report}", ROOT / "verify"],
+        [*pytest, *where, f"--junitxml={report}", str(ROOT / "verify")],
         deadline_s=DEADLINE_S,
         ok=range(256),
         log=log,

@@ -51,9 +51,17 @@ def build(config: Config) -> uvicorn.Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, drain)
 
-    server = uvicorn.Server(uvicorn.Config(
-        create_app(service, take_signals), host=config.host, port=config.port, access_log=False, log_config=None,
-        timeout_graceful_shutdown=30, server_header=False))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(service, take_signals),
+            host=config.host,
+            port=config.port,
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=30,
+            server_header=False,
+        )
+    )
     return server
 
 

@@ -64,10 +64,14 @@ def create_app(service: Service, on_start: OnStart = lambda: None) -> FastAPI:
     routes = _Routes(service)
     body = {"requestBody": {"required": True, "content": {JSON: {"schema": EmbedRequest.model_json_schema()}}}}
     refusals: dict[int | str, dict[str, Any]] = {
-        413: {"description": "a limit is exceeded"}, 422: {"description": "the body is not what was expected"},
-        429: {"description": "too many tokens wait"}, 503: {"description": "no model is loaded, or stopping"}}
-    app.add_api_route("/embed", routes.embed, methods=["POST"], response_model=EmbedResponse, responses=refusals,
-                      openapi_extra=body)
+        413: {"description": "a limit is exceeded"},
+        422: {"description": "the body is not what was expected"},
+        429: {"description": "too many tokens wait"},
+        503: {"description": "no model is loaded, or stopping"},
+    }
+    app.add_api_route(
+        "/embed", routes.embed, methods=["POST"], response_model=EmbedResponse, responses=refusals, openapi_extra=body
+    )
     app.add_api_route("/livez", routes.livez, methods=["GET"])
     app.add_api_route("/readyz", routes.readyz, methods=["GET"])
     app.add_api_route("/metrics", routes.metrics, methods=["GET"])
@@ -108,15 +112,22 @@ class _Routes:
         service, proven = self._service, self._service.proven
         model = proven.model if proven else None
         about = model.manifest if model else None
-        return _json(200 if service.is_ready else 503, {
-            "ready": service.is_ready, "stage": service.config.stage, "phase": service.phase.value,
-            "reason": service.reason,
-            "model": about.name if about else None, "version": about.version if about else None,
-            "precision": about.precision if about else None,
-            "provider": model.provider if model else None, "required_provider": service.config.required_provider,
-            "degraded": model.degraded if model else None,
-            "golden_cosine_min": proven.golden_cosine_min if proven else None,
-        })
+        return _json(
+            200 if service.is_ready else 503,
+            {
+                "ready": service.is_ready,
+                "stage": service.config.stage,
+                "phase": service.phase.value,
+                "reason": service.reason,
+                "model": about.name if about else None,
+                "version": about.version if about else None,
+                "precision": about.precision if about else None,
+                "provider": model.provider if model else None,
+                "required_provider": service.config.required_provider,
+                "degraded": model.degraded if model else None,
+                "golden_cosine_min": proven.golden_cosine_min if proven else None,
+            },
+        )
 
     async def metrics(self) -> Response:
         """Prometheus' exposition."""
@@ -156,18 +167,31 @@ class _Account:
         headers: dict[str, str] = {"x-stage": self._service.config.stage}
         if self._service.proven is not None:
             model = self._service.proven.model
-            headers |= {"x-model-name": model.manifest.name, "x-model-version": model.manifest.version,
-                        "x-model-precision": model.manifest.precision, "x-provider": model.provider}
+            headers |= {
+                "x-model-name": model.manifest.name,
+                "x-model-version": model.manifest.version,
+                "x-model-precision": model.manifest.precision,
+                "x-provider": model.provider,
+            }
             headers |= {"x-degraded": "true"} if model.degraded else {}
         if self._service.phase is Phase.DRAINING:
-            headers["connection"] = "close"      # a kept connection would end under its client's next request
+            headers["connection"] = "close"  # a kept connection would end under its client's next request
         return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def _answer(answer: Answer) -> Response:
     about = answer.model.manifest
-    return _json(200, {"embeddings": answer.vectors, "model": about.name, "version": about.version,
-                       "precision": about.precision, "tokens": answer.tokens, "truncated": answer.truncated})
+    return _json(
+        200,
+        {
+            "embeddings": answer.vectors,
+            "model": about.name,
+            "version": about.version,
+            "precision": about.precision,
+            "tokens": answer.tokens,
+            "truncated": answer.truncated,
+        },
+    )
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -18,16 +18,16 @@ class Config(BaseModel):
 
     stage: Literal["testing", "staging", "canary", "production"] = "testing"
     model_dir: Path = Path("/models/embedder")
-    host: str = "0.0.0.0"                        # a pod has one address; the cluster decides who reaches it
+    host: str = "0.0.0.0"  # a pod has one address; the cluster decides who reaches it
     port: int = Field(8000, ge=1, le=65535)
-    threads: int = Field(1, ge=1, le=256)        # intra-op threads of the session
-    workers: int = Field(1, ge=1, le=64)         # batches run side by side on that session
+    threads: int = Field(1, ge=1, le=256)  # intra-op threads of the session
+    workers: int = Field(1, ge=1, le=64)  # batches run side by side on that session
     required_provider: str = "CUDAExecutionProvider"
-    allow_cpu: bool = False                      # serve on a CPU when the provider is missing, and say "degraded"
+    allow_cpu: bool = False  # serve on a CPU when the provider is missing, and say "degraded"
     gpu_mem_limit_mib: int = Field(2048, ge=64)
-    batch_tokens: int = Field(0, ge=0)           # padded tokens a batch; 0: by provider
+    batch_tokens: int = Field(0, ge=0)  # padded tokens a batch; 0: by provider
     max_texts: int = Field(256, ge=1)
-    max_chars: int = Field(20_000, ge=1)         # of one text
+    max_chars: int = Field(20_000, ge=1)  # of one text
     max_body_bytes: int = Field(8 << 20, ge=1024)
     max_queue_tokens: int = Field(200_000, ge=512)
     drain_s: float = Field(5.0, ge=0.0, le=300.0)

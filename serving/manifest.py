@@ -34,8 +34,8 @@ class Manifest(BaseModel):
     dimensions: int
     max_tokens: int
     opset: int
-    source_sha256: str                           # of the weights file it was made from
-    files: dict[str, str]                        # file name -> SHA-256
+    source_sha256: str  # of the weights file it was made from
+    files: dict[str, str]  # file name -> SHA-256
 
 
 def load(folder: Path) -> Manifest:

@@ -19,16 +19,25 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         own: dict[str, Any] = {"registry": self._registry}
         self._requests = Counter("serving_requests", "Answers by path and code", ["stage", "path", "code"], **own)
-        self._seconds = Histogram("serving_request_seconds", "From first byte read to last byte ready",
-                                  ["stage", "path"], buckets=LATENCY_S, **own)
+        self._seconds = Histogram(
+            "serving_request_seconds",
+            "From first byte read to last byte ready",
+            ["stage", "path"],
+            buckets=LATENCY_S,
+            **own,
+        )
         self._tokens = Counter("serving_tokens", "Tokens embedded, padding not counted", ["stage"], **own)
         self._truncated = Counter("serving_truncated", "Texts cut at the model's limit", ["stage"], **own)
         self._batches = Counter("serving_batches", "Batches run", ["stage"], **own)
         self._batch_tokens = Counter("serving_batch_tokens", "Tokens run", ["stage", "kind"], **own)
         self._waiting = Gauge("serving_queue_tokens", "Tokens waiting after the last batch was taken", ["stage"], **own)
         self._ready = Gauge("serving_ready", "1 when readyz says yes", ["stage"], **own)
-        self._info = Gauge("serving_info", "What serves, always 1",
-                           ["stage", "model", "version", "precision", "provider", "degraded"], **own)
+        self._info = Gauge(
+            "serving_info",
+            "What serves, always 1",
+            ["stage", "model", "version", "precision", "provider", "degraded"],
+            **own,
+        )
         self._ready.labels(stage).set(0)
 
     def answered(self, path: str, code: int, seconds: float) -> None:

@@ -20,7 +20,7 @@ from serving.errors import ProviderMissing
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-CPU_BATCH_TOKENS = 256                           # larger batches fall out of the caches and only add padding
+CPU_BATCH_TOKENS = 256  # larger batches fall out of the caches and only add padding
 GPU_BATCH_TOKENS = 16_384
 
 Ids = Sequence[int]
@@ -34,9 +34,9 @@ class Model:
     manifest: manifest.Manifest
     golden: golden.Golden
     tokenizer: Tokenizer
-    session: Any                                 # onnxruntime.InferenceSession, which has no types
+    session: Any  # onnxruntime.InferenceSession, which has no types
     provider: str
-    degraded: bool                               # on a CPU although the stage requires something else
+    degraded: bool  # on a CPU although the stage requires something else
 
     def tokenize(self, texts: Sequence[str]) -> list[tuple[Ids, bool]]:
         """Token ids of every text, and whether it was cut at the model's limit."""
@@ -67,7 +67,8 @@ def load(config: Config) -> Model:
     if degraded and not config.allow_cpu:
         raise ProviderMissing(
             f"{config.required_provider} is required, ONNX Runtime gave {provider} "
-            f"(available: {', '.join(onnxruntime.get_available_providers())}); ALLOW_CPU=1 would serve degraded")
+            f"(available: {', '.join(onnxruntime.get_available_providers())}); ALLOW_CPU=1 would serve degraded"
+        )
     tokenizer = Tokenizer.from_file(str(config.model_dir / manifest.TOKENIZER))
     return Model(about, recorded, tokenizer, session, provider, degraded)
 
@@ -88,6 +89,6 @@ def _providers(config: Config) -> list[Any]:
     if wanted == CPU or wanted not in onnxruntime.get_available_providers():
         return [CPU]
     if wanted == CUDA:
-        onnxruntime.preload_dlls()               # the wheel's own CUDA libraries lie where no loader looks
+        onnxruntime.preload_dlls()  # the wheel's own CUDA libraries lie where no loader looks
     options = {"gpu_mem_limit": config.gpu_mem_limit_mib << 20, "arena_extend_strategy": "kSameAsRequested"}
     return [(wanted, options if wanted == CUDA else {}), CPU]

@@ -23,7 +23,7 @@ WINDOW = 128
 Ids = Sequence[int]
 Vector = npt.NDArray[np.float32]
 Run = Callable[[Sequence[Ids]], npt.NDArray[np.float32]]
-Seen = Callable[[int, int, int], None]           # real tokens, padded tokens, tokens still waiting
+Seen = Callable[[int, int, int], None]  # real tokens, padded tokens, tokens still waiting
 
 
 @dataclass(eq=False, slots=True)

@@ -15,8 +15,8 @@ from serving.golden import GATE, cosine
 from serving.metrics import Metrics
 from serving.scheduler import Scheduler, Vector
 
-BUCKETS = (4, 8, 16, 32, 64, 128, 256, 512)      # lengths warmed: the first run of a length plans its memory
-SHORT_CHARS = 1024                               # below this tokenizing costs less than changing threads
+BUCKETS = (4, 8, 16, 32, 64, 128, 256, 512)  # lengths warmed: the first run of a length plans its memory
+SHORT_CHARS = 1024  # below this tokenizing costs less than changing threads
 
 log = logging.getLogger("serving")
 Load = Callable[[Config], models.Model]
@@ -109,15 +109,32 @@ class Service:
 
     def _open(self, proven: Proven) -> None:
         model, config = proven.model, self.config
-        self._scheduler = Scheduler(model.run, budget=model.batch_tokens(config), limit=config.max_queue_tokens,
-                                    workers=config.workers, seen=self.metrics.batch)
+        self._scheduler = Scheduler(
+            model.run,
+            budget=model.batch_tokens(config),
+            limit=config.max_queue_tokens,
+            workers=config.workers,
+            seen=self.metrics.batch,
+        )
         self.proven = proven
         about = model.manifest
-        self.metrics.serves(model=about.name, version=about.version, precision=about.precision,
-                            provider=model.provider, degraded=model.degraded)
-        log.info("%s: %s %s %s on %s%s", config.stage, about.name, about.version, about.precision, model.provider,
-                 " (degraded)" if model.degraded else "")
-        if self.phase is Phase.LOADING:          # a SIGTERM may have come meanwhile
+        self.metrics.serves(
+            model=about.name,
+            version=about.version,
+            precision=about.precision,
+            provider=model.provider,
+            degraded=model.degraded,
+        )
+        log.info(
+            "%s: %s %s %s on %s%s",
+            config.stage,
+            about.name,
+            about.version,
+            about.precision,
+            model.provider,
+            " (degraded)" if model.degraded else "",
+        )
+        if self.phase is Phase.LOADING:  # a SIGTERM may have come meanwhile
             self.phase, self.reason = Phase.SERVING, ""
             self.metrics.ready(True)
 
@@ -142,7 +159,7 @@ def prove(model: models.Model) -> float:
     for entry in model.golden.texts:
         ids, _ = model.tokenize([entry.text])[0]
         near = cosine(model.run([ids])[0], entry.vector)
-        if not near >= GATE:                     # also when it is not a number
+        if not near >= GATE:  # also when it is not a number
             raise GoldenMismatch(f"cosine {near:.6f} < {GATE} to the recorded vector of {entry.text[:40]!r}")
         worst = min(worst, near)
     return worst

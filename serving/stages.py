@@ -34,10 +34,10 @@ class Stage:
     """One stage: where it answers across the link, how large it is, what its process is told."""
 
     name: str
-    port: int                                    # on the link: unique a stage; the container always listens on 8000
+    port: int  # on the link: unique a stage; the container always listens on 8000
     replicas: int
     gpu_shares: int
-    gpu_memory_mib: int                          # arena cap of one replica
+    gpu_memory_mib: int  # arena cap of one replica
     resources: Resources
     env: Mapping[str, str] = field(default_factory=dict)
 

@@ -46,9 +46,14 @@ def load(folder: Path) -> Bert:
         raise ModelInvalid(f"{folder}/1_Pooling/config.json: only mean pooling is supported, got {sorted(modes)}")
     tensors = {name.removeprefix("bert."): _single(name, value) for name, value in _tensors(folder).items()}
     return Bert(
-        layers=config["num_hidden_layers"], heads=config["num_attention_heads"], hidden=config["hidden_size"],
-        inner=config["intermediate_size"], vocabulary=config["vocab_size"], positions=config["max_position_embeddings"],
-        epsilon=config["layer_norm_eps"], tensors=tensors,
+        layers=config["num_hidden_layers"],
+        heads=config["num_attention_heads"],
+        hidden=config["hidden_size"],
+        inner=config["intermediate_size"],
+        vocabulary=config["vocab_size"],
+        positions=config["max_position_embeddings"],
+        epsilon=config["layer_norm_eps"],
+        tensors=tensors,
     )
 
 

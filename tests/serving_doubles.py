@@ -35,8 +35,11 @@ def write_weights(folder: Path, seed: int = 7) -> Path:
     for layer in range(LAYERS):
         at = f"encoder.layer.{layer}."
         norms += [at + "attention.output.LayerNorm", at + "output.LayerNorm"]
-        shapes = {"attention.output.dense": (HIDDEN, HIDDEN), "intermediate.dense": (INNER, HIDDEN),
-                  "output.dense": (HIDDEN, INNER)}
+        shapes = {
+            "attention.output.dense": (HIDDEN, HIDDEN),
+            "intermediate.dense": (INNER, HIDDEN),
+            "output.dense": (HIDDEN, INNER),
+        }
         shapes |= {f"attention.self.{part}": (HIDDEN, HIDDEN) for part in ("query", "key", "value")}
         for name, shape in shapes.items():
             tensors[at + name + ".weight"], tensors[at + name + ".bias"] = tensor(*shape), tensor(shape[0])
@@ -44,9 +47,17 @@ def write_weights(folder: Path, seed: int = 7) -> Path:
         tensors[name + ".weight"], tensors[name + ".bias"] = 1 + tensor(HIDDEN), tensor(HIDDEN)
     (folder / "1_Pooling").mkdir(parents=True)
     save_file(tensors, folder / "model.safetensors")
-    config = {"model_type": "bert", "hidden_act": "gelu", "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
-              "hidden_size": HIDDEN, "intermediate_size": INNER, "vocab_size": len(WORDS),
-              "max_position_embeddings": POSITIONS, "layer_norm_eps": 1e-12}
+    config = {
+        "model_type": "bert",
+        "hidden_act": "gelu",
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "hidden_size": HIDDEN,
+        "intermediate_size": INNER,
+        "vocab_size": len(WORDS),
+        "max_position_embeddings": POSITIONS,
+        "layer_norm_eps": 1e-12,
+    }
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
     (folder / "tokenizer.json").write_text(tokenizer().to_str())
@@ -60,7 +71,8 @@ def tokenizer() -> Tokenizer:
     made.normalizer = normalizers.BertNormalizer()
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
     made.enable_truncation(POSITIONS)
     return made
 
@@ -68,19 +80,34 @@ def tokenizer() -> Tokenizer:
 class FakeSession:
     """Answers one-hot vectors: where the 1 stands is the number of real tokens, modulo the width."""
 
-    def run(self, _outputs: None, feed: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]) -> list[
-            np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    def run(
+        self, _outputs: None, feed: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]
+    ) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
         """As onnxruntime's."""
         return [np.eye(8, dtype=np.float32)[feed["attention_mask"].sum(axis=1) % 8]]
 
 
 def fake_model(*, degraded: bool = False, golden: Sequence[float] | None = None) -> Model:
     """A model without a runtime; "the" is three tokens long."""
-    about = Manifest(name="fake", version="1", precision="fp32", dimensions=8, max_tokens=POSITIONS, opset=17,
-                     source_sha256="", files={})
+    about = Manifest(
+        name="fake",
+        version="1",
+        precision="fp32",
+        dimensions=8,
+        max_tokens=POSITIONS,
+        opset=17,
+        source_sha256="",
+        files={},
+    )
     recorded = GoldenText(text="the", vector=list(golden) if golden else [float(n == 3) for n in range(8)])
-    return Model(about, Golden(model="fake", version="1", precision="fp32", texts=[recorded]), tokenizer(),
-                 FakeSession(), "CPUExecutionProvider", degraded)
+    return Model(
+        about,
+        Golden(model="fake", version="1", precision="fp32", texts=[recorded]),
+        tokenizer(),
+        FakeSession(),
+        "CPUExecutionProvider",
+        degraded,
+    )
 
 
 def lengths(batch: Sequence[Ids]) -> list[int]:

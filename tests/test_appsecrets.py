@@ -15,7 +15,9 @@ from provision.vault import Entries
 
 SETTINGS = load("rehearsal")
 VAULT: Entries = {
-    "salt": {"salt": "grain"}, "postgresql": {"password": "one"}, "registry": {"user": "u", "password": "p"},
+    "salt": {"salt": "grain"},
+    "postgresql": {"password": "one"},
+    "registry": {"user": "u", "password": "p"},
     "object-store": {"access": "a", "secret": "s", "endpoint": "http://x", "region": "r"},
 }
 PASSWORD = WantedSecret("data", "postgresql", ("password",))
@@ -67,8 +69,10 @@ def test_a_secret_with_the_vault_s_values_is_fine() -> None:
 
 
 def test_what_others_add_is_theirs() -> None:
-    alone, beside = (appsecrets.seen(stored(data), [PASSWORD], VAULT) for data in
-                     ({"password": "one"}, {"password": "one", "more": "x"}))
+    alone, beside = (
+        appsecrets.seen(stored(data), [PASSWORD], VAULT)
+        for data in ({"password": "one"}, {"password": "one", "more": "x"})
+    )
     assert alone.fingerprint == beside.fingerprint
 
 

@@ -32,10 +32,15 @@ def test_names_fit_interfaces() -> None:
     assert servers.bridge_name("chi-uc", "aaaabbbb-cccc") != servers.bridge_name("kvm-tacc", "aaaabbbb-cccc")
 
 
-@pytest.mark.parametrize(("taken", "expected"), [
-    ([], "/dev/vdb"), (["/dev/vda"], "/dev/vdb"), (["/dev/vdb", None], "/dev/vdc"),
-    ([f"/dev/vd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"], None),
-])
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [
+        ([], "/dev/vdb"),
+        (["/dev/vda"], "/dev/vdb"),
+        (["/dev/vdb", None], "/dev/vdc"),
+        ([f"/dev/vd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"], None),
+    ],
+)
 def test_next_device_is_the_first_free_one(taken: list[Any], expected: str | None) -> None:
     assert servers.next_device(taken) == expected
 
@@ -48,8 +53,12 @@ def test_a_port_becomes_an_interface() -> None:
 
 
 def test_a_server_becomes_a_host(tree: Tree) -> None:
-    instance = SimpleNamespace(uuid=UUID, hostname="node-1", key_data="ssh-ed25519 AAAA",
-                               user_data=base64.b64encode(b"#cloud-config\n").decode())
+    instance = SimpleNamespace(
+        uuid=UUID,
+        hostname="node-1",
+        key_data="ssh-ed25519 AAAA",
+        user_data=base64.b64encode(b"#cloud-config\n").decode(),
+    )
     spec = servers.host_spec(tree, instance, (Path("/gpu"), Path("/base")), [vif()])
     assert (spec.machine, spec.hostname, spec.user_data) == ("srv-6f1d9a52", "node-1", "#cloud-config\n")
     assert spec.public_key == "ssh-ed25519 AAAA" and spec.lower == (Path("/gpu"), Path("/base"))

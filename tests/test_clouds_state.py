@@ -71,8 +71,10 @@ def test_access_reads_back_as_written(tree: Tree) -> None:
 
 def seeded(root: Path, path_in_database: Path) -> None:
     (root / "db").mkdir(parents=True)
-    for database, table, column in (("nova_api", "cell_mappings", "database_connection"),
-                                    ("glance", "image_locations", "value")):
+    for database, table, column in (
+        ("nova_api", "cell_mappings", "database_connection"),
+        ("glance", "image_locations", "value"),
+    ):
         with sqlite3.connect(root / "db" / f"{database}.db") as connection:
             connection.execute(f"CREATE TABLE {table} ({column})")
             connection.execute(f"INSERT INTO {table} VALUES (?)", (f"sqlite:///{path_in_database}/db/x.db",))

@@ -17,9 +17,16 @@ from provision.settings import ENVIRONMENTS, ROOT, Settings, parse
 REHEARSAL = ENVIRONMENTS / "rehearsal.toml"
 # What may differ only because the hosts are containers: nothing here can hide another difference in behaviour.
 OF_CONTAINER_HOSTS = {
-    "kubelet_fail_cgroup_v1", "kubeadm_ignore_preflight_errors", "containerd_use_systemd_cgroup",
-    "containerd_extra_runtime_args", "containerd_base_runtime_spec_rlimit_nofile", "kube_proxy_conntrack_max_per_core",
-    "kube_proxy_conntrack_min", "eviction_hard", "kubelet_image_gc_high_threshold", "kubelet_image_gc_low_threshold",
+    "kubelet_fail_cgroup_v1",
+    "kubeadm_ignore_preflight_errors",
+    "containerd_use_systemd_cgroup",
+    "containerd_extra_runtime_args",
+    "containerd_base_runtime_spec_rlimit_nofile",
+    "kube_proxy_conntrack_max_per_core",
+    "kube_proxy_conntrack_min",
+    "eviction_hard",
+    "kubelet_image_gc_high_threshold",
+    "kubelet_image_gc_low_threshold",
 }
 
 
@@ -109,12 +116,15 @@ def test_the_inputs_hash_is_one_per_site_and_does_not_know_this_machine() -> Non
     assert [text for text in texts if str(ROOT) in text] == []
 
 
-@pytest.mark.parametrize("old, new", [
-    ('version = "1.35.4"', 'version = "1.35.5"'),
-    ('engine = "kubeadm"', 'engine = "kubespray"'),
-    ('address = "10.31.1.13"', 'address = "10.31.1.14"'),
-    ('mirror = "10.30.0.5:5000"', 'mirror = "10.30.0.6:5000"'),
-])
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ('version = "1.35.4"', 'version = "1.35.5"'),
+        ('engine = "kubeadm"', 'engine = "kubespray"'),
+        ('address = "10.31.1.13"', 'address = "10.31.1.14"'),
+        ('mirror = "10.30.0.5:5000"', 'mirror = "10.30.0.6:5000"'),
+    ],
+)
 def test_a_changed_input_changes_the_hash(old: str, new: str) -> None:
     assert cluster.inputs_hash(replaced(old, new), "kvm-tacc") != cluster.inputs_hash(settings(), "kvm-tacc")
 
@@ -153,11 +163,18 @@ def test_the_kubespray_engine_is_refused_without_its_checkout() -> None:
 
 
 def test_a_cluster_is_read_from_one_answer() -> None:
-    seen = cluster.read(json.dumps({"items": [
-        node("node1", Ready="True", DiskPressure="True", MemoryPressure="False"), node("node2", Ready="Unknown"),
-        {"kind": "Deployment", "metadata": {"name": "coredns"}, "status": {"availableReplicas": 1}},
-        {"kind": "ConfigMap", "metadata": {"name": "tandem-cluster"}, "data": {"inputs": "abc"}},
-    ]}))
+    seen = cluster.read(
+        json.dumps(
+            {
+                "items": [
+                    node("node1", Ready="True", DiskPressure="True", MemoryPressure="False"),
+                    node("node2", Ready="Unknown"),
+                    {"kind": "Deployment", "metadata": {"name": "coredns"}, "status": {"availableReplicas": 1}},
+                    {"kind": "ConfigMap", "metadata": {"name": "tandem-cluster"}, "data": {"inputs": "abc"}},
+                ]
+            }
+        )
+    )
     assert seen.nodes == (
         Node("node1", "1.35.4", is_ready=True, pressure=("DiskPressure",), labels={"a": "b"}),
         Node("node2", "1.35.4", is_ready=False, labels={"a": "b"}),
@@ -174,7 +191,10 @@ def test_an_empty_cluster_has_no_dns_and_no_record() -> None:
 def node(name: str, **conditions: str) -> dict[str, Any]:
     """A Node as the API gives it."""
     return {
-        "kind": "Node", "metadata": {"name": name, "labels": {"a": "b"}},
-        "status": {"nodeInfo": {"kubeletVersion": "v1.35.4"},
-                   "conditions": [{"type": kind, "status": status} for kind, status in conditions.items()]},
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"a": "b"}},
+        "status": {
+            "nodeInfo": {"kubeletVersion": "v1.35.4"},
+            "conditions": [{"type": kind, "status": status} for kind, status in conditions.items()],
+        },
     }

@@ -50,8 +50,11 @@ def test_a_hidden_failure_says_that_it_is_hidden() -> None:
 
 
 def test_an_unreachable_host_is_a_failure_and_a_retry_is_none() -> None:
-    lines = ["TASK [Gather] ***", "FAILED - RETRYING: [node1]: Read the cluster's pin (9 retries left).",
-             'fatal: [node2]: UNREACHABLE! => {"msg": "Connection refused", "unreachable": true}']
+    lines = [
+        "TASK [Gather] ***",
+        "FAILED - RETRYING: [node1]: Read the cluster's pin (9 retries left).",
+        'fatal: [node2]: UNREACHABLE! => {"msg": "Connection refused", "unreachable": true}',
+    ]
     assert ansible.first_failure(lines) == Failure("Gather", "node2", "Connection refused", 3)
 
 
@@ -114,22 +117,36 @@ def test_the_checkout_to_come_is_pinned_by_commit() -> None:
 def test_what_handles_a_secret_is_never_logged(path: Path) -> None:
     """Every task that touches a token or the registry's password says no_log."""
     tasks = [task for task in walk(yaml.safe_load(path.read_text())) if "name" in task]
-    secret = [task for task in tasks if any(word in yaml.safe_dump(own(task)) for word in
-                                            ("token create", "hosts.toml.j2", "join.yaml.j2", "docker/config.json"))]
+    secret = [
+        task
+        for task in tasks
+        if any(
+            word in yaml.safe_dump(own(task))
+            for word in ("token create", "hosts.toml.j2", "join.yaml.j2", "docker/config.json")
+        )
+    ]
     assert [task["name"] for task in secret if task.get("no_log") is not True] == []
 
 
 def play(log: Path) -> None:
     """Run the playbook that fails."""
-    ansible.play(PLAYBOOKS / "kubeadm.yml", log.parent / "site" / "hosts.ini", home=log.parent, log=log, deadline_s=1.0,
-                 next="invoke provision.kubespray")
+    ansible.play(
+        PLAYBOOKS / "kubeadm.yml",
+        log.parent / "site" / "hosts.ini",
+        home=log.parent,
+        log=log,
+        deadline_s=1.0,
+        next="invoke provision.kubespray",
+    )
 
 
 def fake_run(*, code: int, output: str, log: Path) -> Any:
     """A shell.run that appends to the log and ends with a code."""
+
     def run(argv: Any, **_given: Any) -> shell.Result:
         log.write_text((log.read_text() if log.exists() else "") + output)
         return shell.Result(tuple(map(str, argv)), code, "", "", 0.0)
+
     return run
 
 

@@ -50,8 +50,10 @@ def test_objects_and_kinds_come_from_the_manifest() -> None:
 
 def test_what_is_gone_is_named() -> None:
     record = records([stored("web", 1, "deployed", "")])["web"]
-    there = [{"kind": "ConfigMap", "metadata": {"name": "web", "namespace": "data"}},
-             {"kind": "StorageClass", "metadata": {"name": "block"}}]
+    there = [
+        {"kind": "ConfigMap", "metadata": {"name": "web", "namespace": "data"}},
+        {"kind": "StorageClass", "metadata": {"name": "block"}},
+    ]
     assert missing(record, there) == []
     assert missing(record, there[:1]) == ["StorageClass block"]
 

@@ -13,10 +13,14 @@ from rehearsal.hosts.supervise import command, port
 
 NIC = Nic("10.31.1.11", 24, "10.31.1.1", "fa:16:3e:00:00:0b", "br-kvm-tacc", 1450)
 SPEC = HostSpec(
-    platform="rehearsal", machine="srv-1a2b3c4d", hostname="rehearsal-kvm-tacc-node-1",
-    lower=(Path("/roots/gpu"), Path("/roots/base")), nics=(NIC,),
+    platform="rehearsal",
+    machine="srv-1a2b3c4d",
+    hostname="rehearsal-kvm-tacc-node-1",
+    lower=(Path("/roots/gpu"), Path("/roots/base")),
+    nics=(NIC,),
     public_key="ssh-ed25519 AAAA one\n\nssh-ed25519 BBBB two\n",
-    user_data="#cloud-config\nruncmd: [true]\n", instance_id="d4c42cbe-f623-40c2-9bce-704b0a4d4e5a",
+    user_data="#cloud-config\nruncmd: [true]\n",
+    instance_id="d4c42cbe-f623-40c2-9bce-704b0a4d4e5a",
     extra_hosts=(("10.30.0.5", "registry.tandem"),),
 )
 
@@ -44,8 +48,15 @@ def test_without_user_data_cloud_init_gets_an_empty_document() -> None:
 
 def test_the_address_wins_over_debians_own_network_file() -> None:
     text = seed.files(SPEC)["etc/systemd/network/10-host0.network"][1]
-    wanted = {"Name=host0", "MACAddress=fa:16:3e:00:00:0b", "MTUBytes=1450", "Address=10.31.1.11/24",
-              "Gateway=10.31.1.1", "DHCP=no", "LinkLocalAddressing=no"}
+    wanted = {
+        "Name=host0",
+        "MACAddress=fa:16:3e:00:00:0b",
+        "MTUBytes=1450",
+        "Address=10.31.1.11/24",
+        "Gateway=10.31.1.1",
+        "DHCP=no",
+        "LinkLocalAddressing=no",
+    }
     assert wanted <= set(text.splitlines())
 
 
@@ -62,7 +73,9 @@ def test_the_machines_resolver_is_never_the_hosts() -> None:
 
 def test_names_are_known_without_a_resolver() -> None:
     assert seed.files(SPEC)["etc/hosts"][1].splitlines() == [
-        "127.0.0.1 localhost", "10.31.1.11 rehearsal-kvm-tacc-node-1", "10.30.0.5 registry.tandem"
+        "127.0.0.1 localhost",
+        "10.31.1.11 rehearsal-kvm-tacc-node-1",
+        "10.30.0.5 registry.tandem",
     ]
 
 
@@ -74,8 +87,14 @@ def test_the_machine_id_is_32_hexadecimal_digits(instance_id: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"machine": "srv-1a2b3c4d5"}, {"machine": "Srv"}, {"hostname": "a_b"}, {"hostname": "-a"},
-     {"nics": ()}, {"lower": ()}],
+    [
+        {"machine": "srv-1a2b3c4d5"},
+        {"machine": "Srv"},
+        {"hostname": "a_b"},
+        {"hostname": "-a"},
+        {"nics": ()},
+        {"lower": ()},
+    ],
 )
 def test_what_cannot_be_a_host_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
@@ -90,5 +109,13 @@ def test_every_interface_has_a_name_that_fits() -> None:
 def test_nspawn_runs_in_the_sealed_namespace_on_the_nics_bridge() -> None:
     words = command(dataclasses.replace(SPEC, nics=(NIC, NIC)))
     assert words[:4] == ["nsenter", "--net=/run/netns/tandem-rehearsal", "--", "systemd-nspawn"]
-    assert {"--network-bridge=br-kvm-tacc", "--network-veth-extra=v1-srv-1a2b3c4d:host1", "--boot", "--register=no",
-            "--keep-unit", "--capability=all", "--system-call-filter=@known", "--resolv-conf=off"} <= set(words)
+    assert {
+        "--network-bridge=br-kvm-tacc",
+        "--network-veth-extra=v1-srv-1a2b3c4d:host1",
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        "--capability=all",
+        "--system-call-filter=@known",
+        "--resolv-conf=off",
+    } <= set(words)

@@ -81,7 +81,8 @@ def test_version_one_has_a_hierarchy_a_controller(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(cgroups, "CGROUPS", tmp_path)
     monkeypatch.setattr(os.path, "ismount", lambda path: True)
     assert cgroups.subtrees("rehearsal") == [
-        tmp_path / "cpu" / "tandem-rehearsal", tmp_path / "memory" / "tandem-rehearsal"
+        tmp_path / "cpu" / "tandem-rehearsal",
+        tmp_path / "memory" / "tandem-rehearsal",
     ]
 
 

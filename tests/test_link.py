@@ -41,8 +41,15 @@ def test_every_port_of_the_table_is_permitted_and_no_other() -> None:
 
 def test_sshd_gives_the_user_no_shell_and_notices_a_dead_peer() -> None:
     text = SERVER[link.SERVER_SSHD].text
-    for line in ("Match User tandem-link", "PermitTTY no", "MaxSessions 0", "GatewayPorts clientspecified",
-                 "ForceCommand /bin/false", "ClientAliveInterval 5", "ClientAliveCountMax 3"):
+    for line in (
+        "Match User tandem-link",
+        "PermitTTY no",
+        "MaxSessions 0",
+        "GatewayPorts clientspecified",
+        "ForceCommand /bin/false",
+        "ClientAliveInterval 5",
+        "ClientAliveCountMax 3",
+    ):
         assert line in text
 
 
@@ -54,8 +61,16 @@ def test_the_client_forwards_every_row_of_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["HostName 10.30.1.10", "StrictHostKeyChecking yes", "ExitOnForwardFailure yes", "BatchMode yes",
-             "ServerAliveInterval 5", "ServerAliveCountMax 3", "UserKnownHostsFile /etc/tandem/link/known_hosts"],
+    "line",
+    [
+        "HostName 10.30.1.10",
+        "StrictHostKeyChecking yes",
+        "ExitOnForwardFailure yes",
+        "BatchMode yes",
+        "ServerAliveInterval 5",
+        "ServerAliveCountMax 3",
+        "UserKnownHostsFile /etc/tandem/link/known_hosts",
+    ],
 )
 def test_the_client_trusts_one_host_and_gives_up_early(line: str) -> None:
     assert f"    {line}\n" in CLIENT[link.CLIENT_CONFIG].text

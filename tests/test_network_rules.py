@@ -17,7 +17,9 @@ def chain(text: str, name: str) -> list[str]:
 def test_a_site_replaces_its_own_table_in_one_transaction() -> None:
     text = render(SiteRules("kvm-tacc"))
     assert text.splitlines()[:3] == [
-        "table ip tandem-kvm-tacc", "delete table ip tandem-kvm-tacc", "table ip tandem-kvm-tacc {"
+        "table ip tandem-kvm-tacc",
+        "delete table ip tandem-kvm-tacc",
+        "table ip tandem-kvm-tacc {",
     ]
     assert text.count("{") == text.count("}")
 
@@ -55,8 +57,10 @@ def test_the_order_of_floating_ips_does_not_change_the_table() -> None:
         (SecurityRule("tcp"), "meta l4proto tcp accept"),
         (SecurityRule("icmp", (8, 8)), "meta l4proto icmp accept"),
         (SecurityRule(None, None, ("10.31.1.12", "10.31.1.13")), "ip saddr { 10.31.1.12/31 } accept"),
-        (SecurityRule("tcp", (6443, 6443), ("10.31.1.0/24", "10.30.2.11/32")),
-         "ip saddr { 10.30.2.11/32, 10.31.1.0/24 } tcp dport 6443 accept"),
+        (
+            SecurityRule("tcp", (6443, 6443), ("10.31.1.0/24", "10.30.2.11/32")),
+            "ip saddr { 10.30.2.11/32, 10.31.1.0/24 } tcp dport 6443 accept",
+        ),
     ],
 )
 def test_a_rule_lets_in_what_it_says(rule: SecurityRule, line: str) -> None:

@@ -12,8 +12,17 @@ from rehearsal.network.namespace import inside, netns
 
 def test_every_address_in_use_lies_under_the_seal() -> None:
     prefixes = [ipaddress.IPv4Network(prefix) for prefix in addresses.PREFIXES]
-    used = (addresses.UPLINK_CIDR, *addresses.PUBLIC_CIDRS, *addresses.SERVICE_ADDRESSES, "10.31.1.0/24",
-            "10.32.1.0/24", "10.233.0.0/18", "10.233.64.0/18", "10.234.0.0/18", "10.234.64.0/18")
+    used = (
+        addresses.UPLINK_CIDR,
+        *addresses.PUBLIC_CIDRS,
+        *addresses.SERVICE_ADDRESSES,
+        "10.31.1.0/24",
+        "10.32.1.0/24",
+        "10.233.0.0/18",
+        "10.233.64.0/18",
+        "10.234.0.0/18",
+        "10.234.64.0/18",
+    )
     assert all(any(ipaddress.IPv4Network(cidr).subnet_of(prefix) for prefix in prefixes) for cidr in used)
     assert not [pair for pair in itertools.combinations(prefixes, 2) if pair[0].overlaps(pair[1])]
 

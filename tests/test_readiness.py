@@ -25,17 +25,26 @@ AVAILABLE = Ready(kind="Deployment", name="web", condition="Available")
 
 def workload(kind: str = "Deployment", *, wanted: int = 1, updated: int = 1, ready: int = 1, seen: int = 1) -> Any:
     return {
-        "kind": kind, "metadata": {"name": "web", "namespace": "data", "generation": 1},
+        "kind": kind,
+        "metadata": {"name": "web", "namespace": "data", "generation": 1},
         "spec": {"replicas": wanted, "selector": {"matchLabels": {"app": "web"}}},
         "status": {"observedGeneration": seen, "updatedReplicas": updated, "readyReplicas": ready},
     }
 
 
 def daemons(*, wanted: int, updated: int, ready: int) -> Any:
-    status = {"observedGeneration": 1, "desiredNumberScheduled": wanted, "updatedNumberScheduled": updated,
-              "numberReady": ready}
-    return {"kind": "DaemonSet", "metadata": {"name": "web", "namespace": "data", "generation": 1},
-            "spec": {"selector": {}}, "status": status}
+    status = {
+        "observedGeneration": 1,
+        "desiredNumberScheduled": wanted,
+        "updatedNumberScheduled": updated,
+        "numberReady": ready,
+    }
+    return {
+        "kind": "DaemonSet",
+        "metadata": {"name": "web", "namespace": "data", "generation": 1},
+        "spec": {"selector": {}},
+        "status": status,
+    }
 
 
 def pod(**status: Any) -> Any:

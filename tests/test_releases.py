@@ -131,18 +131,23 @@ def test_what_the_link_does_not_lead_to_has_none() -> None:
 
 
 def sized(cpu: int, memory: int, limit: int, floor: int) -> dict[str, object]:
-    return {"resources": {"requests": {"cpu_millicores": cpu, "memory_mib": memory},
-                          "limits": {"memory_mib": limit}, "floor": {"memory_mib": floor}}}
+    return {
+        "resources": {
+            "requests": {"cpu_millicores": cpu, "memory_mib": memory},
+            "limits": {"memory_mib": limit},
+            "floor": {"memory_mib": floor},
+        }
+    }
 
 
 @pytest.mark.parametrize(
     ("cpu", "memory", "limit", "floor", "scaled"),
     [
         (1000, 2048, 4096, 320, (100, 1024, 2048)),
-        (20, 16, 64, 8, (10, 16, 32)),       # never below 10 millicores and 16 MiB
-        (101, 101, 401, 8, (11, 51, 201)),   # rounded up
+        (20, 16, 64, 8, (10, 16, 32)),  # never below 10 millicores and 16 MiB
+        (101, 101, 401, 8, (11, 51, 201)),  # rounded up
         (500, 600, 700, 650, (50, 300, 650)),  # a limit stays above the measured need
-        (100, 40, 20, 0, (10, 10, 10)),      # a request never exceeds its limit
+        (100, 40, 20, 0, (10, 10, 10)),  # a request never exceeds its limit
     ],
 )
 def test_sizes_shrink_in_bounds(cpu: int, memory: int, limit: int, floor: int, scaled: tuple[int, ...]) -> None:
@@ -177,5 +182,6 @@ def test_secrets_gather_their_keys(apps: Path) -> None:
     app(apps, "one", secrets='["db/password", "db/user"]')
     app(apps, "two", secrets='["db/password", "other/key"]')
     assert releases.secret_keys(releases.load(apps)) == {
-        ("data", "db"): ("password", "user"), ("data", "other"): ("key",)
+        ("data", "db"): ("password", "user"),
+        ("data", "other"): ("key",),
     }

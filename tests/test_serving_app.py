@@ -72,21 +72,37 @@ def test_a_text_that_was_cut_is_counted() -> None:
     assert embed({"texts": ["the " * 100]}).json()["truncated"] == 1
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"{", b"[]", b"null", b'{"texts": "the"}', b'{"texts": []}', b'{"texts": [1]}', b'{"texts": [null]}',
-    b'{"texts": ["a"], "model": "x"}', b'{"texts": ["\\ud800"]}', b'{"texts": ["\xff"]}', b"\x00" * 100,
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"texts": "the"}',
+        b'{"texts": []}',
+        b'{"texts": [1]}',
+        b'{"texts": [null]}',
+        b'{"texts": ["a"], "model": "x"}',
+        b'{"texts": ["\\ud800"]}',
+        b'{"texts": ["\xff"]}',
+        b"\x00" * 100,
+    ],
+)
 def test_a_bad_body_is_422(body: bytes) -> None:
     answer = embed(body)
     assert answer.status_code == 422
     assert answer.json()["detail"]
 
 
-@pytest.mark.parametrize(("body", "message"), [
-    ({"texts": ["a", "b", "c"]}, "3 texts, at most 2"),
-    ({"texts": ["a" * 11]}, "11 characters, at most 10"),
-    ({"texts": ["a" * 2000]}, "more than 1024 bytes"),
-])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"texts": ["a", "b", "c"]}, "3 texts, at most 2"),
+        ({"texts": ["a" * 11]}, "11 characters, at most 10"),
+        ({"texts": ["a" * 2000]}, "more than 1024 bytes"),
+    ],
+)
 def test_a_limit_is_413_and_named(body: dict[str, list[str]], message: str) -> None:
     answer = embed(body, MAX_TEXTS="2", MAX_CHARS="10", MAX_BODY_BYTES="1024")
     assert answer.status_code == 413

@@ -121,14 +121,18 @@ def test_the_batch_budget_follows_the_provider_unless_it_is_set(folder: Path) ->
     assert loaded.batch_tokens(from_env({"BATCH_TOKENS": "99"})) == 99
 
 
-@pytest.mark.parametrize(("file", "change", "message"), [
-    ("config.json", {"hidden_act": "relu"}, "hidden_act: expected 'gelu'"),
-    ("config.json", {"model_type": "gpt2"}, "model_type: expected 'bert'"),
-    ("config.json", {"position_embedding_type": "relative_key"}, "position_embedding_type"),
-    ("1_Pooling/config.json", {"pooling_mode_cls_token": True}, "only mean pooling"),
-])
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("config.json", {"hidden_act": "relu"}, "hidden_act: expected 'gelu'"),
+        ("config.json", {"model_type": "gpt2"}, "model_type: expected 'bert'"),
+        ("config.json", {"position_embedding_type": "relative_key"}, "position_embedding_type"),
+        ("1_Pooling/config.json", {"pooling_mode_cls_token": True}, "only mean pooling"),
+    ],
+)
 def test_what_would_be_computed_wrongly_is_refused(
-        source: Path, tmp_path: Path, file: str, change: dict[str, Any], message: str) -> None:
+    source: Path, tmp_path: Path, file: str, change: dict[str, Any], message: str
+) -> None:
     shutil.copytree(source, tmp_path / "w")
     path = tmp_path / "w" / file
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))

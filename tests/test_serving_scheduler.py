@@ -70,7 +70,7 @@ def test_a_full_queue_refuses_and_says_how_full() -> None:
     async def ask() -> None:
         queue = scheduler(Recorder(), budget=1, limit=10)
         waiting = [asyncio.ensure_future(queue.submit([[1] * 4])) for _ in range(4)]
-        await asyncio.sleep(0)                   # let them queue; two are handed out, two wait with 8 tokens
+        await asyncio.sleep(0)  # let them queue; two are handed out, two wait with 8 tokens
         try:
             await queue.submit([[1] * 4])
         finally:

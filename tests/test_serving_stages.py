@@ -21,16 +21,19 @@ def test_every_stage_has_a_port_of_its_own_and_one_share() -> None:
     assert found[0].service == "serving-testing"
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("port = 18002", "port = 18001", "four different ports"),
-    ("port = 18002", 'port = "18002"', "stages.staging.port: expected a whole number"),
-    ("port = 18002", "", r"stages.staging: missing \['port'\]"),
-    ("port = 18002", "port = 18002\nspeed = 3", r"unknown \['speed'\]"),
-    ("[stages.canary", "[stages.kanary", r"missing \['canary'\], unknown \['kanary'\]"),
-    ("floor = { memory_mib = 320 }", "floor = { memory_mib = 9999 }", "floor <= request <= limit"),
-    ("replicas = 1", "replicas = 0", "stages.testing.replicas: expected a whole number >= 1"),
-    ("env = {}", "env = { THREADS = 2 }", "stages.testing.env.THREADS: expected a string"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("port = 18002", "port = 18001", "four different ports"),
+        ("port = 18002", 'port = "18002"', "stages.staging.port: expected a whole number"),
+        ("port = 18002", "", r"stages.staging: missing \['port'\]"),
+        ("port = 18002", "port = 18002\nspeed = 3", r"unknown \['speed'\]"),
+        ("[stages.canary", "[stages.kanary", r"missing \['canary'\], unknown \['kanary'\]"),
+        ("floor = { memory_mib = 320 }", "floor = { memory_mib = 9999 }", "floor <= request <= limit"),
+        ("replicas = 1", "replicas = 0", "stages.testing.replicas: expected a whole number >= 1"),
+        ("env = {}", "env = { THREADS = 2 }", "stages.testing.env.THREADS: expected a string"),
+    ],
+)
 def test_a_wrong_table_names_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "stages.toml"
     assert old in TEXT

@@ -108,7 +108,7 @@ def test_what_is_not_toml_says_where() -> None:
 
 def test_settings_are_frozen(loaded: Settings) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        loaded.platform = "other"  # type: ignore[misc]
+        loaded.platform = "other"
 
 
 def test_no_two_networks_of_the_platform_overlap(loaded: Settings) -> None:

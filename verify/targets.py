@@ -67,7 +67,8 @@ def sites_of(item: pytest.Item, settings: Settings) -> set[str]:
 def due(item: pytest.Item, settings: Settings) -> str:
     """The step after which a check can run: the first at which all that it needs stands.
 
-    That is the step whose CHECKS name its file, unless a fixture, `@pytest.mark.after(step)` or a second site needs more.
+    That is the step whose CHECKS name its file, unless a fixture, `@pytest.mark.after(step)` or a second site
+    needs more.
     """
     file = item.path.stem
     own = next((step.NAME for step in STEPS if file in step.CHECKS), NAMES[-1])

@@ -70,8 +70,17 @@ def _commands(tree: Tree) -> Sequence[Sequence[Sequence[str | Path]]]:
             [*nova, "api_db", "sync"],
             [*nova, "cell_v2", "map_cell0", "--database_connection", tree.database("nova_cell0")],
             [*nova, "db", "sync"],
-            [*nova, "cell_v2", "create_cell", "--name", "cell1", "--transport-url", "fake://",
-             "--database_connection", tree.database("nova")],
+            [
+                *nova,
+                "cell_v2",
+                "create_cell",
+                "--name",
+                "cell1",
+                "--transport-url",
+                "fake://",
+                "--database_connection",
+                tree.database("nova"),
+            ],
         ),
         ([tool / "keystone-manage", "--config-file", etc / "keystone/keystone.conf", "db_sync"],),
         ([tool / "cinder-manage", "--config-file", etc / "cinder/cinder.conf", "db", "sync"],),
@@ -83,5 +92,10 @@ def _commands(tree: Tree) -> Sequence[Sequence[Sequence[str | Path]]]:
 
 def _run(tree: Tree, commands: Sequence[Sequence[str | Path]]) -> None:
     for command in commands:
-        shell.run(command, deadline_s=MIGRATION_S, env=environment(tree), log=tree.file("log", "migrations.log"),
-                  heartbeat="making the OpenStack databases")
+        shell.run(
+            command,
+            deadline_s=MIGRATION_S,
+            env=environment(tree),
+            log=tree.file("log", "migrations.log"),
+            heartbeat="making the OpenStack databases",
+        )

@@ -8,7 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 PORTS: Mapping[str, int] = {
-    "keystone": 5000, "placement": 8778, "nova": 8774, "neutron": 9696, "cinder": 8776, "glance": 9292, "blazar": 1234,
+    "keystone": 5000,
+    "placement": 8778,
+    "nova": 8774,
+    "neutron": 9696,
+    "cinder": 8776,
+    "glance": 9292,
+    "blazar": 1234,
     "swift": 8080,
 }
 TREE_FILE = "tree.json"

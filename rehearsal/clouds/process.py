@@ -62,9 +62,15 @@ def wait_ready(tree: Tree, services: Sequence[str], *, deadline_s: float) -> Non
 
     Raises DeadlineExceeded with who is missing; DeadState when the parent died or a service dies again and again.
     """
-    wait_until(f"cloud {tree.site}", lambda: _missing(tree, services), lambda missing: not missing,
-               lambda missing: _hopeless(tree, missing), deadline_s=deadline_s, every_s=0.1,
-               next=f"tail {tree.file('log')}/*.out")
+    wait_until(
+        f"cloud {tree.site}",
+        lambda: _missing(tree, services),
+        lambda missing: not missing,
+        lambda missing: _hopeless(tree, missing),
+        deadline_s=deadline_s,
+        every_s=0.1,
+        next=f"tail {tree.file('log')}/*.out",
+    )
 
 
 def _missing(tree: Tree, services: Sequence[str]) -> dict[str, int]:
@@ -103,8 +109,11 @@ def stop(tree: Tree) -> None:
 
 def list_strays(root: Path) -> list[int]:
     """Pids of living processes of a tree, by their command lines."""
-    return [pid for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-            if _belongs(pid, root)]
+    return [
+        pid
+        for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        if _belongs(pid, root)
+    ]
 
 
 def _belongs(pid: int, root: Path) -> bool:

@@ -86,10 +86,19 @@ class CloudSite:
 
 BAREMETAL_CLASS = "CUSTOM_BAREMETAL"
 _WHOLE_HOST = {
-    f"resources:{BAREMETAL_CLASS}": "1", "resources:VCPU": "0", "resources:MEMORY_MB": "0", "resources:DISK_GB": "0"
+    f"resources:{BAREMETAL_CLASS}": "1",
+    "resources:VCPU": "0",
+    "resources:MEMORY_MB": "0",
+    "resources:DISK_GB": "0",
 }
-_SIZES = (("tiny", 1, 512, 1), ("small", 1, 2048, 20), ("medium", 2, 4096, 40), ("large", 4, 8192, 40),
-          ("xlarge", 8, 16384, 40), ("xxlarge", 16, 32768, 40))
+_SIZES = (
+    ("tiny", 1, 512, 1),
+    ("small", 1, 2048, 20),
+    ("medium", 2, 4096, 40),
+    ("large", 4, 8192, 40),
+    ("xlarge", 8, 16384, 40),
+    ("xxlarge", 16, 32768, 40),
+)
 
 KVM_TACC = CloudSite(
     name="kvm-tacc",
@@ -98,8 +107,10 @@ KVM_TACC = CloudSite(
     public=IPv4Network("10.30.1.0/24"),
     services=("keystone", "placement", "neutron", "glance", "cinder", "nova", "blazar"),
     hosts=(ComputeHost("kvm-01", 64, 262144, 4000), ComputeHost("kvm-02", 64, 262144, 4000)),
-    flavors=tuple(Flavor(str(number), f"m1.{size}", vcpus, memory, disk)
-                  for number, (size, vcpus, memory, disk) in enumerate(_SIZES, start=1)),
+    flavors=tuple(
+        Flavor(str(number), f"m1.{size}", vcpus, memory, disk)
+        for number, (size, vcpus, memory, disk) in enumerate(_SIZES, start=1)
+    ),
     images=(Image("CC-Ubuntu24.04", "base"),),
     # The host plugin also answers /os-hosts, by which the flavor plugin learns what it may reserve.
     lease_plugins=("physical.host.plugin", "flavor.instance.plugin", "virtual.floatingip.plugin"),
@@ -112,9 +123,11 @@ CHI_UC = CloudSite(
     address=IPv4Address("10.30.0.20"),
     public=IPv4Network("10.30.2.0/24"),
     services=("keystone", "placement", "neutron", "glance", "nova", "blazar", "swift"),
-    hosts=(ComputeHost("gpu-rtx6000-01", 48, 196608, 240, "gpu_rtx_6000"),
-           ComputeHost("gpu-rtx6000-02", 48, 196608, 240, "gpu_rtx_6000"),
-           ComputeHost("skylake-01", 48, 196608, 240, "compute_skylake")),
+    hosts=(
+        ComputeHost("gpu-rtx6000-01", 48, 196608, 240, "gpu_rtx_6000"),
+        ComputeHost("gpu-rtx6000-02", 48, 196608, 240, "gpu_rtx_6000"),
+        ComputeHost("skylake-01", 48, 196608, 240, "compute_skylake"),
+    ),
     flavors=(Flavor("baremetal", "baremetal", 1, 1, 20, _WHOLE_HOST),),
     images=(Image("CC-Ubuntu24.04-CUDA", "gpu,base"), Image("CC-Ubuntu24.04", "base")),
     lease_plugins=("physical.host.plugin", "virtual.floatingip.plugin"),

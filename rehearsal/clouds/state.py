@@ -18,8 +18,15 @@ _MOVING = (("nova_api", "cell_mappings", "database_connection"), ("glance", "ima
 
 def tree_at(places: Places, site: str, root: Path) -> Tree:
     """A site's tree with its root somewhere: the live state, or a template being built."""
-    return Tree(platform=places.platform, site=site, root=root, state=places.state, cache=places.cache,
-                venv=venv.path(places), code=venv.CODE)
+    return Tree(
+        platform=places.platform,
+        site=site,
+        root=root,
+        state=places.state,
+        cache=places.cache,
+        venv=venv.path(places),
+        code=venv.CODE,
+    )
 
 
 def configure(tree: Tree) -> None:
@@ -44,7 +51,8 @@ def refuse_other_version(tree: Tree) -> None:
     if made_by != tree.venv.name:
         raise PreconditionMissing(
             f"the state of {tree.site} was made by other OpenStack versions",
-            why=f"{made_by} then, {tree.venv.name} now", next="invoke rehearsal.reset",
+            why=f"{made_by} then, {tree.venv.name} now",
+            next="invoke rehearsal.reset",
         )
 
 

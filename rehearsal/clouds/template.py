@@ -22,8 +22,17 @@ KEEP = ("db", "state", "images", "fernet", "credential", "swift", access.SECRETS
 START_S = 300.0
 SEED_S = 300.0
 _CODE = Path(__file__).resolve().parent
-_SHAPING = ("config/*.py", "services/seed.py", "services/inventory.py", "access.py", "catalogue.py", "databases.py",
-            "layout.py", "sites.py", "template.py")
+_SHAPING = (
+    "config/*.py",
+    "services/seed.py",
+    "services/inventory.py",
+    "access.py",
+    "catalogue.py",
+    "databases.py",
+    "layout.py",
+    "sites.py",
+    "template.py",
+)
 
 
 @functools.cache
@@ -121,10 +130,22 @@ def _bootstrap(tree: Tree, password: str) -> None:
     """The first user, and keystone's own endpoint. The password travels in the environment, never in an argument."""
     site = SITES[tree.site]
     shell.run(
-        [tree.venv / "bin/keystone-manage", "--config-file", tree.file("etc/keystone/keystone.conf"), "bootstrap",
-         "--bootstrap-admin-url", site.auth_url, "--bootstrap-internal-url", site.auth_url,
-         "--bootstrap-public-url", site.auth_url, "--bootstrap-region-id", site.region],
-        deadline_s=SEED_S, env={**environment(tree), "OS_BOOTSTRAP_PASSWORD": password},
+        [
+            tree.venv / "bin/keystone-manage",
+            "--config-file",
+            tree.file("etc/keystone/keystone.conf"),
+            "bootstrap",
+            "--bootstrap-admin-url",
+            site.auth_url,
+            "--bootstrap-internal-url",
+            site.auth_url,
+            "--bootstrap-public-url",
+            site.auth_url,
+            "--bootstrap-region-id",
+            site.region,
+        ],
+        deadline_s=SEED_S,
+        env={**environment(tree), "OS_BOOTSTRAP_PASSWORD": password},
         log=tree.file("log", "bootstrap.log"),
     )
 
@@ -132,6 +153,8 @@ def _bootstrap(tree: Tree, password: str) -> None:
 def _seed(places: Places, tree: Tree, stage: str) -> None:
     shell.run(
         [*process.inside(places), tree.venv / "bin/python", "-m", "rehearsal.clouds.services.seed", stage, tree.root],
-        deadline_s=SEED_S, env=environment(tree), log=tree.file("log", "seed.log"),
+        deadline_s=SEED_S,
+        env=environment(tree),
+        log=tree.file("log", "seed.log"),
         heartbeat=f"seeding {tree.site}: {stage}",
     )

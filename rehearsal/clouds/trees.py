@@ -83,8 +83,11 @@ def leftovers(places: Places) -> list[str]:
     """What of ours still exists, in words; empty after `destroy`."""
     found = [f"process {pid} of {tree.root}" for tree in _trees(places) for pid in process.list_strays(tree.root)]
     found += [f"loop device of {image}" for image in loops.list_below(places.volumes)]
-    found += [str(path) for path in (places.state / "clouds", places.volumes, places.clouds_file, places.ec2_file)
-              if path.exists()]
+    found += [
+        str(path)
+        for path in (places.state / "clouds", places.volumes, places.clouds_file, places.ec2_file)
+        if path.exists()
+    ]
     return found
 
 

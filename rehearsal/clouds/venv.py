@@ -34,7 +34,9 @@ def ensure(places: Places) -> Path:
     shell.run([uv, "venv", "--quiet", "--python", sys.executable, final], deadline_s=60, log=log)
     shell.run(
         [uv, "pip", "install", "--python", final / "bin/python", "--require-hashes", "--compile-bytecode", "-r", LOCK],
-        deadline_s=BUILD_S, log=log, heartbeat="installing the OpenStack services",
+        deadline_s=BUILD_S,
+        log=log,
+        heartbeat="installing the OpenStack services",
     )
     done.touch()
     return final

@@ -59,8 +59,12 @@ def stop(platform: str, machine: str, *, keep: bool = False, deadline_s: float =
     if leader is not None and deadline_s > 0:
         _power_off(platform, machine, leader, deadline_s)
     wait_until(
-        f"host {machine} gone", lambda: sorted(processes.kill(platform, machine)), lambda pids: not pids, never,
-        deadline_s=_KILL_DEADLINE_S, every_s=0.1,
+        f"host {machine} gone",
+        lambda: sorted(processes.kill(platform, machine)),
+        lambda pids: not pids,
+        never,
+        deadline_s=_KILL_DEADLINE_S,
+        every_s=0.1,
     )
     _unmount(platform, machine)
     cgroups.remove(platform, machine)
@@ -81,8 +85,9 @@ def destroy_all(platform: str) -> None:
 def leftovers(platform: str) -> list[str]:
     """What of any host is still on the machine, in words."""
     machines = places.list_hosts(platform)
-    found = [f"host {machine} (process {pid})"
-             for machine in machines for pid in processes.nspawn_pids(platform, machine)]
+    found = [
+        f"host {machine} (process {pid})" for machine in machines for pid in processes.nspawn_pids(platform, machine)
+    ]
     found += [f"files {places.host_dir(platform, machine)}" for machine in machines]
     found += [f"mount {path}" for path in _mounts() if places.hosts_dir(platform) in path.parents]
     return found + [f"cgroup {subtree}" for subtree in cgroups.existing(platform)]
@@ -93,6 +98,7 @@ def wait_ssh(spec: HostSpec, *, deadline_s: float = 120.0) -> None:
 
     Raises DeadState if the host stops, DeadlineExceeded.
     """
+
     def probe() -> str:
         leader = processes.leader_pid(spec.platform, spec.machine)
         if leader is None:
@@ -100,8 +106,13 @@ def wait_ssh(spec: HostSpec, *, deadline_s: float = 120.0) -> None:
         return "listening" if processes.listens(leader, 22) else "booting"
 
     wait_until(
-        f"host {spec.hostname}: sshd", probe, lambda state: state == "listening", lambda state: state == "stopped",
-        deadline_s=deadline_s, every_s=0.2, next=f"less {places.log_path(spec.platform, spec.machine)}",
+        f"host {spec.hostname}: sshd",
+        probe,
+        lambda state: state == "listening",
+        lambda state: state == "stopped",
+        deadline_s=deadline_s,
+        every_s=0.2,
+        next=f"less {places.log_path(spec.platform, spec.machine)}",
     )
 
 
@@ -131,11 +142,19 @@ def _launch(spec: HostSpec) -> None:
         _mount(spec)
         shell.run(
             (sys.executable, "-S", "-m", "rehearsal.hosts.supervise", spec.platform, spec.machine),
-            env={"PYTHONPATH": str(_CHECKOUT)}, cwd=Path("/"), log=log, deadline_s=_BOOT_DEADLINE_S,
+            env={"PYTHONPATH": str(_CHECKOUT)},
+            cwd=Path("/"),
+            log=log,
+            deadline_s=_BOOT_DEADLINE_S,
         )
     wait_until(
-        f"host {spec.hostname}: process 1", lambda: processes.leader_pid(spec.platform, spec.machine),
-        lambda leader: leader is not None, never, deadline_s=_BOOT_DEADLINE_S, every_s=0.05, next=f"less {log}",
+        f"host {spec.hostname}: process 1",
+        lambda: processes.leader_pid(spec.platform, spec.machine),
+        lambda leader: leader is not None,
+        never,
+        deadline_s=_BOOT_DEADLINE_S,
+        every_s=0.05,
+        next=f"less {log}",
     )
 
 
@@ -161,8 +180,12 @@ def _power_off(platform: str, machine: str, leader: int, deadline_s: float) -> N
     processes.power_off(leader)
     try:
         wait_until(
-            f"host {machine} powered off", lambda: sorted(processes.alive(platform, machine)), lambda pids: not pids,
-            never, deadline_s=deadline_s, every_s=0.1,
+            f"host {machine} powered off",
+            lambda: sorted(processes.alive(platform, machine)),
+            lambda pids: not pids,
+            never,
+            deadline_s=deadline_s,
+            every_s=0.1,
         )
     except DeadlineExceeded as late:
         say.warn(f"{late.what}: killed")

@@ -18,21 +18,65 @@ from provision import say, shell
 
 SUITE = "bookworm"  # systemd 252 is the last that boots on cgroup version 1
 PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "sudo", "ca-certificates", "curl", "less", "procps",
-    "containerd", "runc", "containernetworking-plugins", "iptables", "nftables", "conntrack", "ethtool", "socat",
-    "iproute2", "iputils-ping", "ipset", "kmod", "cloud-init", "e2fsprogs", "xfsprogs", "fuse3", "rsync",
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "python3",
+    "sudo",
+    "ca-certificates",
+    "curl",
+    "less",
+    "procps",
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "iptables",
+    "nftables",
+    "conntrack",
+    "ethtool",
+    "socat",
+    "iproute2",
+    "iputils-ping",
+    "ipset",
+    "kmod",
+    "cloud-init",
+    "e2fsprogs",
+    "xfsprogs",
+    "fuse3",
+    "rsync",
 )
 GPU_PACKAGES = ("firewalld",)
 ENABLED = (
-    "systemd-networkd", "ssh", "containerd", "cgroups-rw", "disk-mounts", "disk-links@vdb.path",
-    "disk-links@vdb.service", "disk-links@vdc.path", "disk-links@vdc.service",
+    "systemd-networkd",
+    "ssh",
+    "containerd",
+    "cgroups-rw",
+    "disk-mounts",
+    "disk-links@vdb.path",
+    "disk-links@vdb.service",
+    "disk-links@vdc.path",
+    "disk-links@vdc.service",
 )
 # Clock, disks, consoles and packages are the machine's business; cloud-init's hotplug waits for udev in vain.
 MASKED = (
-    "systemd-timesyncd.service", "console-getty.service", "getty@tty1.service", "e2scrub_reap.service",
-    "e2scrub_all.timer", "fstrim.timer", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer",
-    "systemd-pstore.service", "cloud-init-hotplugd.socket", "systemd-firstboot.service", "dev-hugepages.mount",
-    "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "modprobe@.service", "systemd-modules-load.service",
+    "systemd-timesyncd.service",
+    "console-getty.service",
+    "getty@tty1.service",
+    "e2scrub_reap.service",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "systemd-pstore.service",
+    "cloud-init-hotplugd.socket",
+    "systemd-firstboot.service",
+    "dev-hugepages.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "modprobe@.service",
+    "systemd-modules-load.service",
     "systemd-network-generator.service",
 )
 
@@ -100,10 +144,20 @@ def _build_base(fresh: Path) -> None:
     tree, log = fresh / "tree", fresh / "build.log"
     say.line("hosts", "build", f"node root: Debian {SUITE}, {len(PACKAGES)} packages")
     shell.run(
-        ("mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
-         "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
-         "--dpkgopt=path-exclude=/usr/share/doc/*", SUITE, tree, *_mirror()),
-        deadline_s=_BUILD_DEADLINE_S, log=log, heartbeat="node root: mmdebstrap",
+        (
+            "mmdebstrap",
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            SUITE,
+            tree,
+            *_mirror(),
+        ),
+        deadline_s=_BUILD_DEADLINE_S,
+        log=log,
+        heartbeat="node root: mmdebstrap",
     )
     shutil.copytree(tree / _APT_SOURCES, fresh / "sources")
     _empty(tree / _APT_SOURCES)
@@ -123,8 +177,25 @@ def _build_gpu(fresh: Path, base: Path) -> None:
     for name in ("", "opt/mock-driver"):
         library = layer / name / _LIBRARY
         library.parent.mkdir(parents=True, exist_ok=True)
-        shell.run(("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-Wl,-soname,{library.name}",
-                   "-o", library, _STAND_IN, "-ldl", "-lpthread"), deadline_s=_QUICK_DEADLINE_S, log=log)
+        shell.run(
+            (
+                "gcc",
+                "-O2",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-shared",
+                "-fPIC",
+                f"-Wl,-soname,{library.name}",
+                "-o",
+                library,
+                _STAND_IN,
+                "-ldl",
+                "-lpthread",
+            ),
+            deadline_s=_QUICK_DEADLINE_S,
+            log=log,
+        )
     with _merged(fresh, base) as tree:
         _install(tree, base.parent / "sources", log)
         _add_files(tree, _FILES / "gpu")

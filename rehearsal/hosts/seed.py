@@ -36,12 +36,25 @@ def meta_data(spec: HostSpec) -> str:
 def network_file(index: int, nic: Nic) -> str:
     """The interface's file for systemd-networkd. Only the first has a default route."""
     gateway = [f"Gateway={nic.gateway}"] if nic.gateway is not None and index == 0 else []
-    return "\n".join([
-        "[Match]", f"Name=host{index}", "",
-        "[Link]", f"MACAddress={nic.mac}", f"MTUBytes={nic.mtu}", "",
-        "[Network]", f"Address={nic.address}/{nic.prefix}", *gateway,
-        "DHCP=no", "LinkLocalAddressing=no", "IPv6AcceptRA=no", "LLMNR=no", "",
-    ])
+    return "\n".join(
+        [
+            "[Match]",
+            f"Name=host{index}",
+            "",
+            "[Link]",
+            f"MACAddress={nic.mac}",
+            f"MTUBytes={nic.mtu}",
+            "",
+            "[Network]",
+            f"Address={nic.address}/{nic.prefix}",
+            *gateway,
+            "DHCP=no",
+            "LinkLocalAddressing=no",
+            "IPv6AcceptRA=no",
+            "LLMNR=no",
+            "",
+        ]
+    )
 
 
 def machine_id(instance_id: str) -> str:

@@ -26,19 +26,28 @@ def command(spec: HostSpec) -> list[str]:
     """The nspawn command line. What each option is there for has cost a failure somewhere; see the comments."""
     folder = host_dir(spec.platform, spec.machine)
     return [
-        *inside(spec.platform), "systemd-nspawn", "--quiet", directory_option(spec.platform, spec.machine),
+        *inside(spec.platform),
+        "systemd-nspawn",
+        "--quiet",
+        directory_option(spec.platform, spec.machine),
         f"--machine={spec.machine}",
         # No machine registry and no scope of systemd's: the cgroups are ours, whatever runs as the machine's process 1.
-        "--register=no", "--keep-unit",
+        "--register=no",
+        "--keep-unit",
         f"--network-bridge={spec.nics[0].bridge}",
         *(f"--network-veth-extra={port(spec.machine, n)}:host{n}" for n in range(1, len(spec.nics))),
         # runc and containerd need both.
-        "--capability=all", "--system-call-filter=@known",
+        "--capability=all",
+        "--system-call-filter=@known",
         # Never the machine's resolver, time zone or journal.
-        "--resolv-conf=off", "--timezone=off", "--link-journal=no",
-        "--bind=/dev/kmsg", "--bind=/dev/fuse",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--bind=/dev/kmsg",
+        "--bind=/dev/fuse",
         # Layers of containers cannot lie on an overlay.
-        f"--bind={folder / 'containerd'}:/var/lib/containerd", f"--bind={folder / 'kubelet'}:/var/lib/kubelet",
+        f"--bind={folder / 'containerd'}:/var/lib/containerd",
+        f"--bind={folder / 'kubelet'}:/var/lib/kubelet",
         "--boot",
     ]
 
@@ -79,8 +88,12 @@ def _plug(spec: HostSpec, pid: int) -> None:
     """
     alive = Path(f"/proc/{pid}/cmdline")
     wait_until(
-        f"host {spec.machine} has started", lambda: (leader_pid(spec.platform, spec.machine), _read(alive)),
-        lambda seen: seen[0] is not None or not seen[1], never, deadline_s=_PLUG_DEADLINE_S, every_s=0.05,
+        f"host {spec.machine} has started",
+        lambda: (leader_pid(spec.platform, spec.machine), _read(alive)),
+        lambda seen: seen[0] is not None or not seen[1],
+        never,
+        deadline_s=_PLUG_DEADLINE_S,
+        every_s=0.05,
     )
     if not _read(alive):
         return

@@ -18,8 +18,22 @@ def ensure_bridge(platform: str, name: str, gateway_cidr: str | None, mtu: int =
     _need(platform)
     if not _has_bridge(platform, bridge_name(name)):
         # An address of its own: else it would change with every host that comes and goes, under the others' feet.
-        ip("link", "add", name, "address", _mac(platform, name), "type", "bridge",
-           "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0", platform=platform)
+        ip(
+            "link",
+            "add",
+            name,
+            "address",
+            _mac(platform, name),
+            "type",
+            "bridge",
+            "stp_state",
+            "0",
+            "forward_delay",
+            "0",
+            "mcast_snooping",
+            "0",
+            platform=platform,
+        )
     wanted = {gateway_cidr} if gateway_cidr is not None else set()
     for address in _addresses(platform, name) - wanted:
         ip("addr", "del", address, "dev", name, platform=platform)
@@ -66,8 +80,12 @@ def _has_bridge(platform: str, name: str) -> bool:
 
 def _addresses(platform: str, name: str) -> set[str]:
     shown = ip_json("addr", "show", "dev", name, platform=platform)
-    return {f"{entry['local']}/{entry['prefixlen']}" for link in shown for entry in link["addr_info"]
-            if entry["family"] == "inet"}
+    return {
+        f"{entry['local']}/{entry['prefixlen']}"
+        for link in shown
+        for entry in link["addr_info"]
+        if entry["family"] == "inet"
+    }
 
 
 def _mac(platform: str, name: str) -> str:

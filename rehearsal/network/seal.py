@@ -107,8 +107,10 @@ def _namespace_problems(platform: str) -> list[str]:
         name, kind = str(link["ifname"]), str(link.get("linkinfo", {}).get("info_kind", ""))
         if name not in ("lo", UPLINK) and kind != "bridge" and not (kind == "veth" and "master" in link):
             problems.append(f"interface {name} ({kind or 'physical'}) in the namespace is neither a bridge nor on one")
-    problems += [f"the namespace has a default route to {route.get('gateway', route.get('dev'))}"
-                 for route in ip_json("route", "show", "default", platform=platform)]
+    problems += [
+        f"the namespace has a default route to {route.get('gateway', route.get('dev'))}"
+        for route in ip_json("route", "show", "default", platform=platform)
+    ]
     return problems
 
 

@@ -45,15 +45,19 @@ def render(release: Release, env: str, out: Path) -> list[str]:
     chart = release.chart_ref
     try:
         shell.run(["helm", "lint", "--strict", "--quiet", chart, "-f", str(values)], deadline_s=HELM_S)
-        made = shell.run(["helm", "template", release.name, chart, "-n", release.namespace, "-f", str(values)],
-                         deadline_s=HELM_S)
+        made = shell.run(
+            ["helm", "template", release.name, chart, "-n", release.namespace, "-f", str(values)], deadline_s=HELM_S
+        )
     except CommandFailed as error:
         return [f"{release.name} ({env}): {error}"]
     objects = [item for item in yaml.safe_load_all(made.stdout) if item]
     (out / f"{release.name}.{env}.yaml").write_text(made.stdout, encoding="utf-8")
     names = {(item["kind"], item["metadata"]["name"]) for item in objects}
-    return [f"{release.name} ({env}): waits for {ready.kind} {ready.name}, which the chart does not make"
-            for ready in release.ready if (ready.kind, ready.name) not in names]
+    return [
+        f"{release.name} ({env}): waits for {ready.kind} {ready.name}, which the chart does not make"
+        for ready in release.ready
+        if (ready.kind, ready.name) not in names
+    ]
 
 
 if __name__ == "__main__":

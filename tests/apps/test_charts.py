@@ -52,7 +52,13 @@ def templates(release: Release) -> str:
 
 def test_the_applications_of_the_first_slice_are_there() -> None:
     assert {release.name for release in RELEASES} >= {
-        "block-storage", "postgresql", "prometheus", "prometheus-agent", "device-plugin", "serving"}
+        "block-storage",
+        "postgresql",
+        "prometheus",
+        "prometheus-agent",
+        "device-plugin",
+        "serving",
+    }
 
 
 @by_name
@@ -65,8 +71,11 @@ def test_our_chart_has_the_version_of_its_release(release: Release) -> None:
 @by_name
 @by_environment
 def test_every_image_of_the_values_is_on_the_list_and_no_other(release: Release, env: str) -> None:
-    named = {text for text in leaves(releases.values(release, settings(env)))
-             if text.split("/")[0] in settings(env).registry.upstreams}
+    named = {
+        text
+        for text in leaves(releases.values(release, settings(env)))
+        if text.split("/")[0] in settings(env).registry.upstreams
+    }
     assert named == set(release.images)
 
 

@@ -72,9 +72,7 @@ def test_a_reserved_address_is_found_by_its_reservation(settings: Settings, tmp_
     reservation = next(r.id for lease in cloud.leases.list_leases() for r in lease.reservations if "ip" in r.kind)
     assert cloud.networks.list_addresses() == ()
     (found,) = cloud.networks.list_addresses(reservation)
-    assert found == FloatingIp(
-        IPv4Address("10.30.1.100"), "case-kvm-tacc-port-1", reservation, found.id, tagged=False
-    )
+    assert found == FloatingIp(IPv4Address("10.30.1.100"), "case-kvm-tacc-port-1", reservation, found.id, tagged=False)
 
 
 def test_our_name_without_our_mark_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-not-found]
 
-FILES = {"path": {"type": "str", "required": True}, "text": {"type": "str", "required": True},
-         "mode": {"type": "str", "default": "0644"}}
+FILES = {
+    "path": {"type": "str", "required": True},
+    "text": {"type": "str", "required": True},
+    "mode": {"type": "str", "default": "0644"},
+}
 
 
 def is_current(path: Path, text: str, mode: int) -> bool:
@@ -33,8 +36,9 @@ def write(path: Path, text: str, mode: int) -> None:
 
 def main() -> None:
     """What Ansible calls."""
-    module = AnsibleModule({"files": {"type": "list", "elements": "dict", "required": True, "options": FILES}},
-                           supports_check_mode=True)
+    module = AnsibleModule(
+        {"files": {"type": "list", "elements": "dict", "required": True, "options": FILES}}, supports_check_mode=True
+    )
     stale = [(Path(item["path"]), item["text"], int(item["mode"], 8)) for item in module.params["files"]]
     stale = [(path, text, mode) for path, text, mode in stale if not is_current(path, text, mode)]
     for path, text, mode in [] if module.check_mode else stale:

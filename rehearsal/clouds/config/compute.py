@@ -9,9 +9,17 @@ from rehearsal.clouds.config.shared import Subject, database, default, login, os
 
 FREEPOOL = "freepool"
 """Aggregate of the hosts that Blazar hands out; nothing runs on them without a lease."""
-_FILTERS = ("ComputeFilter", "ComputeCapabilitiesFilter", "ImagePropertiesFilter", "ServerGroupAntiAffinityFilter",
-            "ServerGroupAffinityFilter", "SameHostFilter", "DifferentHostFilter", "AggregateInstanceExtraSpecsFilter",
-            "BlazarFilter")
+_FILTERS = (
+    "ComputeFilter",
+    "ComputeCapabilitiesFilter",
+    "ImagePropertiesFilter",
+    "ServerGroupAntiAffinityFilter",
+    "ServerGroupAffinityFilter",
+    "SameHostFilter",
+    "DifferentHostFilter",
+    "AggregateInstanceExtraSpecsFilter",
+    "BlazarFilter",
+)
 
 
 def placement(subject: Subject) -> Mapping[str, str]:
@@ -38,9 +46,11 @@ def nova(subject: Subject) -> Mapping[str, str]:
         "conductor": {"workers": 1},
         "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": -1, "max_attempts": 1},
         "filter_scheduler": {
-            "available_filters": ("nova.scheduler.filters.all_filters",
-                                  "blazarnova.scheduler.filters.blazar_filter.BlazarFilter",
-                                  "rehearsal.clouds.services.lease_filter.LeaseFilter"),
+            "available_filters": (
+                "nova.scheduler.filters.all_filters",
+                "blazarnova.scheduler.filters.blazar_filter.BlazarFilter",
+                "rehearsal.clouds.services.lease_filter.LeaseFilter",
+            ),
             # First, so that a request without a lease is told so before another filter empties the list.
             "enabled_filters": ",".join(("LeaseFilter", *_FILTERS)),
         },

@@ -9,10 +9,12 @@ from rehearsal.clouds.layout import Tree
 from rehearsal.clouds.sites import CloudSite
 
 SERVICE_USER = "tandem-services"
-_QUIET = ("amqp=WARN,sqlalchemy=WARN,oslo=INFO,oslo.messaging=INFO,oslo_messaging=INFO,iso8601=WARN,"
-          "requests.packages.urllib3.connectionpool=WARN,urllib3.connectionpool=WARN,routes.middleware=WARN,"
-          "keystonemiddleware=ERROR,stevedore=CRITICAL,neutronclient=ERROR,taskflow=WARN,keystoneauth=WARN,"
-          "oslo.cache=INFO,oslo_policy=INFO,dogpile.core.dogpile=INFO,glanceclient=WARN")
+_QUIET = (
+    "amqp=WARN,sqlalchemy=WARN,oslo=INFO,oslo.messaging=INFO,oslo_messaging=INFO,iso8601=WARN,"
+    "requests.packages.urllib3.connectionpool=WARN,urllib3.connectionpool=WARN,routes.middleware=WARN,"
+    "keystonemiddleware=ERROR,stevedore=CRITICAL,neutronclient=ERROR,taskflow=WARN,keystoneauth=WARN,"
+    "oslo.cache=INFO,oslo_policy=INFO,dogpile.core.dogpile=INFO,glanceclient=WARN"
+)
 """oslo.log's own list, plus three that complain about optional parts at every request."""
 
 

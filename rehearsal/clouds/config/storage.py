@@ -14,12 +14,21 @@ SWIFT_BACKENDS: Mapping[str, int] = {"account": 6202, "container": 6201, "object
 LOOPBACK = "127.0.0.1"
 S3_REGION = "us-east-1"
 """What clients sign with. Chameleon's gateway takes S3's default; clients refuse a name such as CHI@UC."""
-_PIPELINE = ("catch_errors healthcheck proxy-logging cache listing_formats bulk tempurl "
-             # s3api between authtoken and s3token, or every signature is compared with an anonymous one.
-             "authtoken s3api s3token keystoneauth copy slo dlo proxy-logging proxy-server")
+_PIPELINE = (
+    "catch_errors healthcheck proxy-logging cache listing_formats bulk tempurl "
+    # s3api between authtoken and s3token, or every signature is compared with an anonymous one.
+    "authtoken s3api s3token keystoneauth copy slo dlo proxy-logging proxy-server"
+)
 _FILTERS: Mapping[str, str] = {
-    "catch_errors": "catch_errors", "healthcheck": "healthcheck", "proxy-logging": "proxy_logging", "bulk": "bulk",
-    "listing_formats": "listing_formats", "tempurl": "tempurl", "copy": "copy", "slo": "slo", "dlo": "dlo",
+    "catch_errors": "catch_errors",
+    "healthcheck": "healthcheck",
+    "proxy-logging": "proxy_logging",
+    "bulk": "bulk",
+    "listing_formats": "listing_formats",
+    "tempurl": "tempurl",
+    "copy": "copy",
+    "slo": "slo",
+    "dlo": "dlo",
 }
 
 
@@ -79,10 +88,12 @@ def swift(subject: Subject) -> Mapping[str, str]:
     """swift.conf, proxy.conf and one file per inner server."""
     salt = subject.secrets.swift_hash
     files = {
-        "swift.conf": render({
-            "swift-hash": {"swift_hash_path_suffix": salt, "swift_hash_path_prefix": salt},
-            "storage-policy:0": {"name": "one", "default": "yes"},
-        }),
+        "swift.conf": render(
+            {
+                "swift-hash": {"swift_hash_path_suffix": salt, "swift_hash_path_prefix": salt},
+                "storage-policy:0": {"name": "one", "default": "yes"},
+            }
+        ),
         "proxy.conf": render(_proxy(subject)),
     }
     for server, port in SWIFT_BACKENDS.items():

@@ -54,9 +54,11 @@ def _services(tree: Tree) -> list[Any]:
         service.Service.create(binary="nova-scheduler", topic=scheduler.RPC_TOPIC),
     ]
     for host in SITES[tree.site].hosts:
-        services.append(service.Service.create(
-            binary="nova-compute", topic=compute.RPC_TOPIC, topic_alt=compute.RPC_TOPIC_ALT, host=host.name
-        ))
+        services.append(
+            service.Service.create(
+                binary="nova-compute", topic=compute.RPC_TOPIC, topic_alt=compute.RPC_TOPIC_ALT, host=host.name
+            )
+        )
     return services
 
 

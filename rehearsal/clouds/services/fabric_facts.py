@@ -14,7 +14,12 @@ from rehearsal.network import FloatingIp, Network, Port, SecurityRule, SiteRules
 
 ANYWHERE = "0.0.0.0/0"
 _PROTOCOLS: Mapping[str, Literal["tcp", "udp", "icmp"]] = {
-    "tcp": "tcp", "6": "tcp", "udp": "udp", "17": "udp", "icmp": "icmp", "1": "icmp",
+    "tcp": "tcp",
+    "6": "tcp",
+    "udp": "udp",
+    "17": "udp",
+    "icmp": "icmp",
+    "1": "icmp",
 }
 _ANY_PROTOCOL = {"", "0", "any"}
 
@@ -99,9 +104,7 @@ def _ports(database: sqlite3.Connection, has_security_groups: bool) -> tuple[Por
     )
 
 
-def _rules(
-    database: sqlite3.Connection, members: Mapping[str, list[str]]
-) -> Mapping[str, tuple[SecurityRule, ...]]:
+def _rules(database: sqlite3.Connection, members: Mapping[str, list[str]]) -> Mapping[str, tuple[SecurityRule, ...]]:
     """Ingress rules by group. A protocol that we do not render lets nobody in, rather than everybody."""
     found: dict[str, list[SecurityRule]] = defaultdict(list)
     for group, protocol, first, last, prefix, remote_group in database.execute(_RULES):

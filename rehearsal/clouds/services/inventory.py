@@ -19,11 +19,19 @@ def node_uuid(site: CloudSite, host: ComputeHost) -> str:
 def hypervisor(site: CloudSite, host: ComputeHost) -> dict[str, Any]:
     """What nova records of the host. This machine's real size would not hold a single bare-metal server."""
     return {
-        "uuid": node_uuid(site, host), "hypervisor_hostname": host.name, "hypervisor_type": "lxc",
+        "uuid": node_uuid(site, host),
+        "hypervisor_hostname": host.name,
+        "hypervisor_type": "lxc",
         "hypervisor_version": 1,
-        "vcpus": host.vcpus, "memory_mb": host.memory_mib, "local_gb": host.disk_gib,
-        "vcpus_used": 0, "memory_mb_used": 0, "local_gb_used": 0, "disk_available_least": host.disk_gib,
-        "cpu_info": json.dumps({"arch": "x86_64"}), "supported_instances": [("x86_64", "lxc", "exe")],
+        "vcpus": host.vcpus,
+        "memory_mb": host.memory_mib,
+        "local_gb": host.disk_gib,
+        "vcpus_used": 0,
+        "memory_mb_used": 0,
+        "local_gb_used": 0,
+        "disk_available_least": host.disk_gib,
+        "cpu_info": json.dumps({"arch": "x86_64"}),
+        "supported_instances": [("x86_64", "lxc", "exe")],
         "numa_topology": None,
     }
 

@@ -55,8 +55,20 @@ def _make_rings(etc: Path) -> None:
         if ring.exists():
             continue
         builder = RingBuilder(part_power=4, replicas=1, min_part_hours=1)
-        builder.add_dev({"id": 0, "region": 1, "zone": 1, "ip": LOOPBACK, "port": port, "device": DEVICE, "weight": 1,
-                         "meta": "", "replication_ip": LOOPBACK, "replication_port": port})
+        builder.add_dev(
+            {
+                "id": 0,
+                "region": 1,
+                "zone": 1,
+                "ip": LOOPBACK,
+                "port": port,
+                "device": DEVICE,
+                "weight": 1,
+                "meta": "",
+                "replication_ip": LOOPBACK,
+                "replication_port": port,
+            }
+        )
         builder.rebalance()
         builder.get_ring().save(str(ring))
 

@@ -34,8 +34,15 @@ def main() -> None:
 def connect(site: CloudSite, user: str, password: str, project: str) -> Any:
     """A password session, as only the seeding needs one."""
     return openstack.connect(
-        auth_url=site.auth_url, username=user, password=password, project_name=project, user_domain_name="Default",
-        project_domain_name="Default", region_name=site.region, load_yaml_config=False, load_envvars=False,
+        auth_url=site.auth_url,
+        username=user,
+        password=password,
+        project_name=project,
+        user_domain_name="Default",
+        project_domain_name="Default",
+        region_name=site.region,
+        load_yaml_config=False,
+        load_envvars=False,
     )
 
 
@@ -111,8 +118,14 @@ def _flavors(cloud: Any, site: CloudSite) -> None:
 def _images(cloud: Any, site: CloudSite) -> None:
     for image in site.images:
         made = cloud.image.create_image(
-            name=image.name, disk_format="raw", container_format="bare", visibility="public", allow_duplicates=True,
-            data=f"root tree layers: {image.layers}\n".encode(), validate_checksum=False, tandem_layers=image.layers,
+            name=image.name,
+            disk_format="raw",
+            container_format="bare",
+            visibility="public",
+            allow_duplicates=True,
+            data=f"root tree layers: {image.layers}\n".encode(),
+            validate_checksum=False,
+            tandem_layers=image.layers,
         )
         cloud.image.wait_for_status(made, "active", failures=["killed", "deleted"], interval=0.2, wait=60)
 
@@ -120,12 +133,19 @@ def _images(cloud: Any, site: CloudSite) -> None:
 def _public_network(cloud: Any, site: CloudSite) -> Any:
     first, last = site.floating_pool
     network = cloud.network.create_network(
-        name="public", is_router_external=True, is_shared=False, provider_network_type="flat",
+        name="public",
+        is_router_external=True,
+        is_shared=False,
+        provider_network_type="flat",
         provider_physical_network="public",
     )
     cloud.network.create_subnet(
-        network_id=network.id, name="public-subnet", ip_version=4, cidr=str(site.public),
-        gateway_ip=str(site.public[1]), is_dhcp_enabled=False,
+        network_id=network.id,
+        name="public-subnet",
+        ip_version=4,
+        cidr=str(site.public),
+        gateway_ip=str(site.public[1]),
+        is_dhcp_enabled=False,
         allocation_pools=[{"start": str(first), "end": str(last)}],
     )
     return network
@@ -133,7 +153,10 @@ def _public_network(cloud: Any, site: CloudSite) -> Any:
 
 def _shared_network(cloud: Any, site: CloudSite, public: Any) -> None:
     network = cloud.network.create_network(
-        name="sharednet1", is_shared=True, provider_network_type="vlan", provider_physical_network="physnet1",
+        name="sharednet1",
+        is_shared=True,
+        provider_network_type="vlan",
+        provider_physical_network="physnet1",
         provider_segmentation_id=100,
     )
     subnet = cloud.network.create_subnet(
@@ -146,11 +169,19 @@ def _shared_network(cloud: Any, site: CloudSite, public: Any) -> None:
 def _lease_inventory(cloud: Any, site: CloudSite, public: Any) -> None:
     cloud.compute.create_aggregate(name=FREEPOOL)
     for host in site.hosts:
-        _blazar(cloud, site, "/os-hosts", {"name": host.name, "node_type": host.node_type, "node_name": host.name,
-                                           "architecture.platform_type": "x86_64"})
+        _blazar(
+            cloud,
+            site,
+            "/os-hosts",
+            {
+                "name": host.name,
+                "node_type": host.node_type,
+                "node_name": host.name,
+                "architecture.platform_type": "x86_64",
+            },
+        )
     for address in site.reservable_floating:
-        _blazar(cloud, site, "/floatingips",
-                {"floating_network_id": public.id, "floating_ip_address": str(address)})
+        _blazar(cloud, site, "/floatingips", {"floating_network_id": public.id, "floating_ip_address": str(address)})
 
 
 def _blazar(cloud: Any, site: CloudSite, path: str, body: dict[str, str]) -> None:

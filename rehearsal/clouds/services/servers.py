@@ -54,8 +54,11 @@ def _nic(site: str, vif: Mapping[str, Any]) -> Nic:
     subnet = next(subnet for subnet in network["subnets"] if subnet["version"] == 4 and subnet["ips"])
     gateway = (subnet.get("gateway") or {}).get("address")
     return Nic(
-        address=subnet["ips"][0]["address"], prefix=IPv4Network(subnet["cidr"]).prefixlen, gateway=gateway,
-        mac=vif["address"], bridge=bridge_name(site, network["id"]),
+        address=subnet["ips"][0]["address"],
+        prefix=IPv4Network(subnet["cidr"]).prefixlen,
+        gateway=gateway,
+        mac=vif["address"],
+        bridge=bridge_name(site, network["id"]),
     )
 
 
@@ -69,8 +72,13 @@ def host_spec(
 ) -> HostSpec:
     """The host that this server is."""
     return HostSpec(
-        platform=tree.platform, machine=machine_name(instance.uuid), hostname=instance.hostname, lower=lower,
-        nics=nics(tree.site, network_info), public_key=instance.key_data or "", user_data=user_data(instance.user_data),
+        platform=tree.platform,
+        machine=machine_name(instance.uuid),
+        hostname=instance.hostname,
+        lower=lower,
+        nics=nics(tree.site, network_info),
+        public_key=instance.key_data or "",
+        user_data=user_data(instance.user_data),
         instance_id=instance.uuid,
     )
 

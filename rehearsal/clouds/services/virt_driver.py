@@ -38,8 +38,12 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
 
     tree: ClassVar[Tree]
     capabilities: ClassVar[dict[str, bool]] = {
-        "has_imagecache": False, "supports_evacuate": False, "supports_migrate_to_same_host": False,
-        "supports_attach_interface": False, "supports_device_tagging": False, "supports_image_type_raw": True,
+        "has_imagecache": False,
+        "supports_evacuate": False,
+        "supports_migrate_to_same_host": False,
+        "supports_attach_interface": False,
+        "supports_device_tagging": False,
+        "supports_image_type_raw": True,
     }
 
     def init_host(self, host: str) -> None:
@@ -71,8 +75,17 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
 
     # -- life and death -----------------------------------------------------------------------------------------------
     def spawn(
-        self, context: Any, instance: Any, image_meta: Any, injected_files: Any, admin_password: str, allocations: Any,
-        network_info: Any = None, block_device_info: Any = None, power_on: bool = True, accel_info: Any = None,
+        self,
+        context: Any,
+        instance: Any,
+        image_meta: Any,
+        injected_files: Any,
+        admin_password: str,
+        allocations: Any,
+        network_info: Any = None,
+        block_device_info: Any = None,
+        power_on: bool = True,
+        accel_info: Any = None,
     ) -> None:
         """Boot the host; ACTIVE means that its ssh answers. Raises BuildAbortException: no retry."""
         self.roll.add(instance.uuid, instance.name)
@@ -92,7 +105,12 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
             ) from error
 
     def destroy(
-        self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None, destroy_disks: bool = True,
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        destroy_disks: bool = True,
         destroy_secrets: bool = True,
     ) -> None:
         """Remove the host and free the loop devices of its volumes; silent about what is gone already."""
@@ -102,8 +120,15 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
         self.roll.remove(instance.uuid)
 
     def cleanup(
-        self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None, destroy_disks: bool = True,
-        migrate_data: Any = None, destroy_vifs: bool = True, destroy_secrets: bool = True,
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        destroy_disks: bool = True,
+        migrate_data: Any = None,
+        destroy_vifs: bool = True,
+        destroy_secrets: bool = True,
     ) -> None:
         """After a failed build: the same as destroy."""
         self.destroy(context, instance, network_info, block_device_info, destroy_disks)
@@ -113,15 +138,27 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
         hosts.stop(self.tree.platform, servers.machine_name(instance.uuid), keep=True)
 
     def power_on(
-        self, context: Any, instance: Any, network_info: Any, block_device_info: Any = None, accel_info: Any = None,
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        block_device_info: Any = None,
+        accel_info: Any = None,
         share_info: Any = None,
     ) -> None:
         """Boot the host from the files it has."""
         self._start(instance, network_info, block_device_info)
 
     def reboot(
-        self, context: Any, instance: Any, network_info: Any, reboot_type: str, block_device_info: Any = None,
-        bad_volumes_callback: Any = None, accel_info: Any = None, share_info: Any = None,
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        reboot_type: str,
+        block_device_info: Any = None,
+        bad_volumes_callback: Any = None,
+        accel_info: Any = None,
+        share_info: Any = None,
     ) -> None:
         """Shut down and boot again; both kinds of reboot are the same here."""
         self.power_off(instance)
@@ -138,8 +175,14 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
 
     # -- volumes ------------------------------------------------------------------------------------------------------
     def attach_volume(
-        self, context: Any, connection_info: Mapping[str, Any], instance: Any, mountpoint: str, disk_bus: Any = None,
-        device_type: Any = None, encryption: Any = None,
+        self,
+        context: Any,
+        connection_info: Mapping[str, Any],
+        instance: Any,
+        mountpoint: str,
+        disk_bus: Any = None,
+        device_type: Any = None,
+        encryption: Any = None,
     ) -> None:
         """The sparse file becomes a loop device, the loop device a disk of the running host."""
         self._attach(instance, (servers.disk(connection_info, mountpoint),))
@@ -154,8 +197,14 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
 
     def get_volume_connector(self, instance: Any) -> dict[str, Any]:
         """Where a volume would be connected to: this machine."""
-        return {"host": self.host.name, "ip": self.get_host_ip_addr(), "initiator": "", "multipath": False,
-                "platform": "x86_64", "os_type": "linux"}
+        return {
+            "host": self.host.name,
+            "ip": self.get_host_ip_addr(),
+            "initiator": "",
+            "multipath": False,
+            "platform": "x86_64",
+            "os_type": "linux",
+        }
 
     def default_root_device_name(self, instance: Any, image_meta: Any, root_bdm: Any) -> str:
         """The root disk's name; there is no such device in the host, its root is an overlay."""
@@ -215,8 +264,12 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
         """neutron's fabric thread makes bridges a moment after their networks."""
         wanted = set(names)
         wait_until(
-            "bridges of the server's networks", lambda: wanted - {name for _, name in socket.if_nameindex()},
-            lambda missing: not missing, never, deadline_s=BRIDGE_S, every_s=0.2,
+            "bridges of the server's networks",
+            lambda: wanted - {name for _, name in socket.if_nameindex()},
+            lambda missing: not missing,
+            never,
+            deadline_s=BRIDGE_S,
+            every_s=0.2,
         )
 
     def _resume(self, instance: Any, network_info: Any, block_device_info: Any) -> None:

@@ -78,7 +78,12 @@ class SparseDriver(driver.VolumeDriver):  # type: ignore[misc]  # cinder has no 
     def get_volume_stats(self, refresh: bool = False) -> dict[str, Any]:
         """Capacity for cinder's scheduler."""
         return {
-            "volume_backend_name": self.configuration.safe_get("volume_backend_name"), "vendor_name": "tandem",
-            "driver_version": self.VERSION, "storage_protocol": "file", "total_capacity_gb": CAPACITY_GIB,
-            "free_capacity_gb": CAPACITY_GIB, "reserved_percentage": 0, "multiattach": False,
+            "volume_backend_name": self.configuration.safe_get("volume_backend_name"),
+            "vendor_name": "tandem",
+            "driver_version": self.VERSION,
+            "storage_protocol": "file",
+            "total_capacity_gb": CAPACITY_GIB,
+            "free_capacity_gb": CAPACITY_GIB,
+            "reserved_percentage": 0,
+            "multiattach": False,
         }

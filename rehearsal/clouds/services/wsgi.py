@@ -23,8 +23,13 @@ def serve(tree: Tree, service: str, application: Application, *, prefix: str = "
     """Listen and serve for ever. prefix: a path under which the application answers as well."""
     server = waitress.server.create_server(
         _below(prefix, application) if prefix else application,
-        host=str(SITES[tree.site].address), port=PORTS[service], threads=THREADS, connection_limit=CONNECTIONS,
-        channel_timeout=IDLE_S, ident="tandem", clear_untrusted_proxy_headers=True,
+        host=str(SITES[tree.site].address),
+        port=PORTS[service],
+        threads=THREADS,
+        connection_limit=CONNECTIONS,
+        channel_timeout=IDLE_S,
+        ident="tandem",
+        clear_untrusted_proxy_headers=True,
     )
     announce(tree, service)
     server.run()
@@ -45,7 +50,7 @@ def _below(prefix: str, application: Application) -> Application:
         path = environ.get("PATH_INFO", "")
         if path == prefix or path.startswith(prefix + "/"):
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
-            environ["PATH_INFO"] = path[len(prefix):] or "/"
+            environ["PATH_INFO"] = path[len(prefix) :] or "/"
         return application(environ, start_response)
 
     return moved
