@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision import say, state
+from provision import say
 from provision.errors import RunLocked
 from provision.settings import Settings, load
 from provision.state import Receipt, Receipts, Run, locked, write_atomic
