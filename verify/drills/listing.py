@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keystoneauth1.exceptions import EndpointNotFound
+
 from provision.clouds.session import Session
 from provision.settings import Settings
 from provision.wait import never, wait_until
@@ -111,4 +113,7 @@ def _leases(cloud: Any) -> list[Any]:
 
 
 def _has_volumes(cloud: Any) -> bool:
-    return bool(cloud.session.get_endpoint(service_type="block-storage", region_name=cloud.config.region_name))
+    try:
+        return bool(cloud.session.get_endpoint(service_type="block-storage", region_name=cloud.config.region_name))
+    except EndpointNotFound:
+        return False
