@@ -30,9 +30,10 @@ def destroy(options: Options, *, data: bool = False) -> Json:
                 for site in chosen.values():
                     kept += [(site.name, change) for change in _undo(step, site, data)]
             leftovers = [f"{site.name}: {name}" for site in chosen.values() for name in site.cloud.list_leftovers()]
+            Receipts(settings.state_dir).forget()
         else:
             leftovers = []
-        Receipts(settings.state_dir).forget()
+            say.line("tandem", "note", "the clouds are not up, so nothing could be asked; --data removes what is here")
         if data and not options.site:
             leftovers = embedded.down(settings)
         kept_rows = [{"site": site, "what": change.what, "why": change.why} for site, change in kept]

@@ -5,17 +5,16 @@ A site that must wait never holds up the other; the walk ends with what stands, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Condition
 
-from provision import say, shell, verification
+from provision import say, verification
 from provision.engine import Result, attempt, record
 from provision.errors import PlatformError, PreconditionMissing
 from provision.site import Site
 from provision.step import AnyStep
+from provision.threads import interruptible
 
 Attempt = Callable[[AnyStep, Site], Result]
 
@@ -62,26 +61,13 @@ def walk(
     """
     names = list(sites)
     progress = Progress({name: set((stand or {}).get(name, ())) for name in names})
-    with _interruptible(len(names)) as pool:
+    with interruptible(len(names)) as pool:
         futures = [
             pool.submit(_walk_site, steps, sites[name], names, progress, check, always_check, attempt) for name in names
         ]
         results = [result for future in futures for result in future.result()]
     order = {step.NAME: index for index, step in enumerate(steps)}
     return sorted(results, key=lambda result: (order[result.step], names.index(result.site)))
-
-
-@contextmanager
-def _interruptible(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool that Ctrl-C does not have to wait for: the running commands are ended, the threads are left behind."""
-    pool = ThreadPoolExecutor(max_workers=workers)
-    try:
-        yield pool
-    except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)
-        shell.interrupt()
-        raise
-    pool.shutdown()
 
 
 def _walk_site(

@@ -6,13 +6,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from provision import say, shell
 from provision.errors import PreconditionMissing, ToolMissing
 from provision.settings import Settings, cache_dir
+from provision.threads import interruptible
 from rehearsal import artifacts, clouds, hosts, network
 from rehearsal.artifacts import servers
 from rehearsal.clouds import trees
@@ -34,11 +34,19 @@ def up(settings: Settings) -> None:
     _install(sorted({*network.APT_PACKAGES, *hosts.APT_PACKAGES, *artifacts.APT_PACKAGES, *clouds.APT_PACKAGES}))
     _raise_inotify()
     _timed("network", lambda: network.up(settings.platform))
-    _timed("artifacts", lambda: artifacts.ensure(cache, log_dir=places.state / "log"))
-    _timed("node roots", lambda: roots.build(cache))
+    _timed("artifacts, node roots, cloud templates", lambda: _build(places))
     _timed("registry", lambda: servers.start(settings.platform, cache=cache, state=places.state, config=places.config))
     _timed("clouds", lambda: trees.up(places))
     say.line("rehearsal", "up", f"both clouds answer ({time.monotonic() - started:.0f}s)")
+
+
+def _build(places: trees.Places) -> None:
+    """Everything that is built once and then cached. Side by side: the clouds' seeding waits more than it works."""
+    with interruptible(2) as pool:
+        prepared = pool.submit(trees.prepare, places)
+        artifacts.ensure(places.cache, log_dir=places.state / "log")
+        roots.build(places.cache)
+        prepared.result()
 
 
 def is_up(settings: Settings) -> bool:
@@ -52,7 +60,7 @@ def down(settings: Settings) -> None:
     places = _places(settings)
     trees.stop(places)
     # Side by side: a host whose containers ignore the request to end takes its whole deadline.
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    with interruptible(8) as pool:
         list(
             pool.map(
                 lambda machine: hosts.stop(settings.platform, machine, keep=True), hosts.list_hosts(settings.platform)

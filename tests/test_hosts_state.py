@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from provision.errors import PreconditionMissing, UsageError
-from rehearsal.hosts import cgroups, disks, places, processes, roots
+from rehearsal.hosts import cgroups, disks, places, processes, recipe, roots
 from rehearsal.hosts.spec import HostSpec, Nic
 
 NIC = Nic("10.31.1.11", 24, "10.31.1.1", "fa:16:3e:00:00:0b", "br-kvm-tacc")
@@ -117,7 +117,7 @@ def test_roots_are_ready_only_when_both_are(tmp_path: Path) -> None:
 
 def test_a_changed_recipe_is_another_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = roots._places(tmp_path)
-    monkeypatch.setattr(roots, "PACKAGES", (*roots.PACKAGES, "tree"))
+    monkeypatch.setattr(roots, "PACKAGES", (*recipe.PACKAGES, "tree"))
     after = roots._places(tmp_path)
     assert before.base != after.base
     assert before.gpu != after.gpu

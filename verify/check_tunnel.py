@@ -20,10 +20,9 @@ from provision.appsecrets import LINK_NAMESPACE
 from provision.settings import Forward, Settings, load
 from provision.site import Site
 from provision.wait import never, wait_until
+from verify import lent
 
-IMAGE = "docker.io/library/busybox:1.35.0"
 WORD = "across"
-FIRST_PORT = 20001
 # One harmless opening per protocol: any byte in answer comes from the service itself.
 POSTGRESQL_OPENING = r"\000\000\000\010\004\322\026\057"
 HTTP_OPENING = r"GET / HTTP/1.0\r\n\r\n"
@@ -160,15 +159,15 @@ def _prepare(target: Site, caller: Site, deadline_s: float) -> Talk:
     rows = link.listeners(target.settings, caller.name)
     owners = {item["spec"].get("clusterIP"): _path(item) for item in target.kube.get("services")}
     running = {_service_of(item) for item in target.kube.get("endpointslices.discovery.k8s.io") if _runs(item)}
-    lent = [row for row in rows if str(row.target_ip) not in owners]
-    idle = [row.service for row in rows if row not in lent and owners[str(row.target_ip)] not in running]
-    caller.kube.apply([_namespace_object(namespace), _pod("caller", namespace, "sleep 3600")])
-    if lent:
-        listener = _pod("listener", namespace, _listen(lent))
-        target.kube.apply([_namespace_object(namespace), listener, *_lend(lent, namespace)])
+    free = [row for row in rows if str(row.target_ip) not in owners]
+    idle = [row.service for row in rows if row not in free and owners[str(row.target_ip)] not in running]
+    caller.kube.apply([lent.namespace(namespace), lent.pod("caller", namespace, "sleep 3600")])
+    if free:
+        listener = lent.pod("listener", namespace, lent.listen(free))
+        target.kube.apply([lent.namespace(namespace), listener, *lent.services(free, namespace)])
         _await_pod(target, "listener", namespace, deadline_s)
     _await_pod(caller, "caller", namespace, deadline_s)
-    return Talk(caller, namespace, tuple(row.service for row in lent), tuple(idle))
+    return Talk(caller, namespace, tuple(row.service for row in free), tuple(idle))
 
 
 def _await_pod(site: Site, name: str, namespace: str, deadline_s: float) -> None:
@@ -204,55 +203,9 @@ def _clear(made: list[tuple[str, Site]]) -> None:
         site.kube.run("wait", f"namespace/{namespace}", "--for=delete", "--timeout=60s", deadline_s=70.0)
 
 
-def _lend(rows: list[Forward], namespace: str) -> list[Any]:
-    """Services at the fixed addresses, each of their ports led to a port of the listener that knows its name."""
-    ports: dict[str, list[Any]] = {}
-    for number, row in enumerate(rows):
-        ports.setdefault(str(row.target_ip), []).append(
-            {"name": f"p{row.target_port}", "port": row.target_port, "targetPort": FIRST_PORT + number}
-        )
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": f"lent-{address.replace('.', '-')}", "namespace": namespace},
-            "spec": {"clusterIP": address, "selector": {"app": "listener"}, "ports": ports[address]},
-        }
-        for address in ports
-    ]
-
-
-def _listen(rows: list[Forward]) -> str:
-    """One listener a forward; each answers with its service's name and the line it was sent."""
-    lines = [
-        f"nc -ll -p {FIRST_PORT + number} -e /bin/sh -c 'read word; echo {row.service} $word' &"
-        for number, row in enumerate(rows)
-    ]
-    return "\n".join([*lines, "wait"])
-
-
-def _pod(name: str, namespace: str, script: str) -> Any:
-    container = {
-        "name": name,
-        "image": IMAGE,
-        "command": ["sh", "-c", script],
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
-        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
-    }
-
-
 def _namespace(target: Site) -> str:
     """One a direction: both sites' walks may check at the same time."""
     return f"tandem-verify-to-{target.name}"
-
-
-def _namespace_object(name: str) -> Any:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def _peer(site: Site, both: tuple[Site, Site]) -> Site:

@@ -16,14 +16,15 @@ from typing import Any, ClassVar
 
 from nova import exception
 from nova.compute import power_state
-from nova.virt import driver, hardware
+from nova.virt import hardware
 
 from provision.errors import PlatformError, PreconditionMissing
 from provision.wait import never, wait_until
 from rehearsal import hosts
 from rehearsal.clouds import loops
 from rehearsal.clouds.layout import Tree
-from rehearsal.clouds.services import faults, inventory, servers
+from rehearsal.clouds.services import faults, servers
+from rehearsal.clouds.services.virt_inventory import InventoryDriver
 from rehearsal.clouds.sites import SITES
 from rehearsal.hosts import roots
 
@@ -33,7 +34,7 @@ BRIDGE_S = 60.0
 CONSOLE_BYTES = 100_000
 
 
-class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no types
+class HostDriver(InventoryDriver):
     """One compute service's driver. `tree` is set once, by the process that serves it."""
 
     tree: ClassVar[Tree]
@@ -195,56 +196,6 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
         hosts.detach_disk(self.tree.platform, servers.machine_name(instance.uuid), disk.name)
         loops.detach(disk.image)
 
-    def get_volume_connector(self, instance: Any) -> dict[str, Any]:
-        """Where a volume would be connected to: this machine."""
-        return {
-            "host": self.host.name,
-            "ip": self.get_host_ip_addr(),
-            "initiator": "",
-            "multipath": False,
-            "platform": "x86_64",
-            "os_type": "linux",
-        }
-
-    def default_root_device_name(self, instance: Any, image_meta: Any, root_bdm: Any) -> str:
-        """The root disk's name; there is no such device in the host, its root is an overlay."""
-        return "/dev/vda"
-
-    def get_device_name_for_instance(self, instance: Any, bdms: Iterable[Any], block_device_obj: Any) -> str:
-        """The next free /dev/vdX. Raises TooManyDiskDevices."""
-        name = block_device_obj.device_name or servers.next_device(bdm.device_name for bdm in bdms)
-        if name is None:
-            raise exception.TooManyDiskDevices(maximum=24)
-        return str(name)
-
-    # -- networks -----------------------------------------------------------------------------------------------------
-    def plug_vifs(self, instance: Any, network_info: Any) -> None:
-        """Nothing to do: a host's interfaces are made when it boots."""
-
-    def unplug_vifs(self, instance: Any, network_info: Any) -> None:
-        """Nothing to do: they go with the host."""
-
-    def get_host_ip_addr(self) -> str:
-        """The cloud's own address."""
-        return str(self.site.address)
-
-    # -- resources ----------------------------------------------------------------------------------------------------
-    def get_available_nodes(self, refresh: bool = False) -> list[str]:
-        """One node a compute service, named as it."""
-        return [self.host.name]
-
-    def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
-        """Node uuids, derived from the names so that they are the same after a restart."""
-        return {inventory.node_uuid(self.site, self.host): self.host.name}
-
-    def get_available_resource(self, nodename: str) -> dict[str, Any]:
-        """The simulated size."""
-        return inventory.hypervisor(self.site, self.host)
-
-    def update_provider_tree(self, provider_tree: Any, nodename: str, allocations: Any = None) -> None:
-        """Placement's inventory."""
-        provider_tree.update_inventory(nodename, inventory.resources(self.site, self.host))
-
     # -- inside -------------------------------------------------------------------------------------------------------
     def _inject(self, instance: Any) -> None:
         """Faults that a drill asked for."""
@@ -294,7 +245,6 @@ class HostDriver(driver.ComputeDriver):  # type: ignore[misc]  # nova has no typ
             device = loops.attach(disk.image)
             try:
                 hosts.attach_disk(self.tree.platform, machine, device, disk.name, disk.serial)
-            except PreconditionMissing:
-                # The volume has another loop device than at the last boot: this machine was restarted in between.
+            except PreconditionMissing:  # another loop device than at the last boot: this machine was restarted
                 hosts.detach_disk(self.tree.platform, machine, disk.name)
                 hosts.attach_disk(self.tree.platform, machine, device, disk.name, disk.serial)
