@@ -80,6 +80,7 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
         "platform": settings.platform,
         "engine": settings.kubernetes.engine,
         "changes": [_row(plan, change) for plan in plans for change in plan.changes],
+        "exit_code": exit_code([plan.refused for plan in plans]),
         "price": pricing.price(settings).as_json(),
         "refused": [{"what": e.what, "why": e.why, "next": e.next} for e in (plan.refused for plan in plans) if e],
     }

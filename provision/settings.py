@@ -161,6 +161,12 @@ def parse(path: Path, text: str, *, env: str, platform: str = "") -> Settings:
         raise SettingsError(f"{path.name}: not TOML", why=str(error), next=f"edit {_short(path)}") from error
     if platform:
         table["platform"] = platform
+    if "platform" not in table:
+        raise SettingsError(
+            f"{env}: no platform name",
+            why=f"{path.name} -> platform -> expected a name: the testbed's projects are shared, so it has no default",
+            next="the same command with --platform NAME (or TANDEM_PLATFORM=NAME)",
+        )
     try:
         settings = Settings.model_validate({"env": env, **table})
     except ValidationError as error:
