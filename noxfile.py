@@ -6,9 +6,14 @@ The sessions share the venv that `./tandem` made from the lock: nothing is insta
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import nox
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from provision.paths import cache_dir
 
 nox.options.sessions = ["lint", "types", "tests", "rehearsal"]
 nox.options.error_on_external_run = False
@@ -67,12 +72,20 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def charts(session: nox.Session) -> None:
+    """Every chart, rendered and linted for every environment (helm: the one that the rehearsal resolved)."""
+    session.env["PATH"] = os.pathsep.join([str(cache_dir() / "tools"), os.environ.get("PATH", "")])
+    session.run("python", "-m", "tests.apps.render", external=True)
+
+
+@nox.session(venv_backend="none")
 def rehearsal(session: nox.Session) -> None:
     """Nothing -> verified platform on this machine; again with zero changes; every check; then nothing is left."""
     session.env["TANDEM_ENV"] = "rehearsal"
     try:
         session.run("invoke", "provision.all", external=True)
         session.run("invoke", "provision.plan", "--check", external=True)
+        charts(session)
         _pytest_verify(session)
     finally:
         session.run("invoke", "provision.destroy", "--data", "--yes", external=True)
