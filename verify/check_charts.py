@@ -30,7 +30,7 @@ CREATE TABLE {SCHEMA}.chunks (name text, embedding vector(3));
 INSERT INTO {SCHEMA}.chunks VALUES ('first', '[1,0,0]'), ('second', '[0,1,0]'), ('third', '[0,0,1]');
 CREATE INDEX ON {SCHEMA}.chunks USING hnsw (embedding vector_cosine_ops);
 """
-POSTGRESQL = ("exec", "-i", "-n", "data", "statefulset/postgresql", "--")
+POSTGRESQL = ("exec", "-i", "--pod-running-timeout=5s", "-n", "data", "statefulset/postgresql", "--")
 NEAREST = f"SELECT name FROM {SCHEMA}.chunks ORDER BY embedding <=> '[0.1,0.9,0.2]' LIMIT 1;"
 DROP = f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;"
 

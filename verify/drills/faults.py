@@ -114,7 +114,7 @@ FAULTS = (
         step="charts",
         site="kvm-tacc",
         break_it=scale_postgresql_to_zero,
-        must=r"check_charts::test_postgresql_finds_the_nearest_vector$",
+        must=r"check_charts::test_postgresql_finds_the_nearest_vector\[kvm-tacc\]$",
         may=(r"check_charts::test_postgresql_", r"check_charts::test_release_.*\[kvm-tacc-postgresql\]$"),
         areas=("charts",),
     ),
