@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import testinfra
@@ -23,7 +23,7 @@ from provision.settings import Node, Settings, cache_dir, load
 from provision.site import Site
 from provision.state import Run
 from serving import stages
-from verify import budgets, evidence, targets
+from verify import budgets, evidence, record, targets
 from verify.board import FIGURE, Board
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -54,21 +54,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Load the settings once. A wrong environment or site ends here."""
-    # The tools that the platform was built with come first, as in tasks.py.
+    """Load the settings once (a wrong environment or site ends here); the platform's own tools come first on PATH."""
     os.environ["PATH"] = f"{cache_dir() / 'tools'}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
         settings = load(config.getoption("env"))
     except PlatformError as error:
         raise pytest.UsageError(str(error)) from error
-    asked = config.getoption("site")
-    if asked and asked not in settings.sites:
+    if (asked := config.getoption("site")) and asked not in settings.sites:
         raise pytest.UsageError(f"no site {asked!r}; there are: {', '.join(settings.sites)}")
     board = Board(settings.simulated, collect_only=config.getoption("collectonly"))
     config.stash[SETTINGS] = settings
     config.stash[BOARD] = board
     config.pluginmanager.register(board, "tandem-board")
+    if record.is_own(config):
+        record.begin(config, run_of(config), settings)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After JUnit is written."""
+    if SETTINGS in config.stash and record.is_own(config):
+        record.end(run_of(config), config.stash[SETTINGS])
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -116,10 +123,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def run_of(config: pytest.Config) -> Run:
     """This run's folder, made when first needed."""
     if RUN not in config.stash:
-        given = Path(config.getoption("run_dir"))
-        # Run puts <utc> under <state>/runs; a given folder is such a one.
-        known = given != Path()
-        config.stash[RUN] = Run(given.parent.parent, given.name) if known else Run(config.stash[SETTINGS].state_dir)
+        given = Path(config.getoption("run_dir"))  # <state>/runs/<utc>
+        state_dir = config.stash[SETTINGS].state_dir
+        config.stash[RUN] = Run(given.parent.parent, given.name) if given != Path() else Run(state_dir)
     return config.stash[RUN]
 
 
@@ -168,8 +174,7 @@ def both(settings: Settings, sites: Mapping[str, Site]) -> tuple[Site, Site]:
 @pytest.fixture(scope="session")
 def stage(request: pytest.FixtureRequest) -> stages.Stage:
     """One serving stage; id: its name."""
-    found: stages.Stage = request.param
-    return found
+    return cast(stages.Stage, request.param)
 
 
 @pytest.fixture(scope="session")
