@@ -159,14 +159,19 @@ def down(_c: Context, env: str = "") -> None:
     _finish(call, False)
 
 
-@task(help={"env": COMMON["env"]})
-def reset(_c: Context, env: str = "") -> None:
+@task(help={"env": COMMON["env"], "all": "every platform's, not only this one's"})
+def reset(_c: Context, env: str = "", all: bool = False) -> None:  # the flag is --all
     """Remove the rehearsal from this machine, with all its data; caches stay."""
     import rehearsal
     from provision import settings
+    from rehearsal import lifecycle
 
     def call() -> dict[str, object]:
-        left = rehearsal.destroy(settings.load(env))
+        own = settings.load(env)
+        platforms = {own.platform, *(lifecycle.platforms() if all else ())}
+        left = [
+            name for platform in sorted(platforms) for name in rehearsal.destroy(settings.load(env, platform=platform))
+        ]
         return {"exit_code": 1 if left else 0, "leftovers": left}
 
     _finish(call, False)

@@ -88,6 +88,13 @@ def destroy(settings: Settings) -> list[str]:
     return left
 
 
+def platforms() -> list[str]:
+    """Every platform whose rehearsal has left something here: by its state, or by its network namespace."""
+    states = [path.name for path in STATE.iterdir()] if STATE.exists() else []
+    namespaces = [path.name.removeprefix("tandem-") for path in Path("/run/netns").glob("tandem-*")]
+    return sorted({*states, *namespaces})
+
+
 def leftovers(settings: Settings) -> list[str]:
     """What of the rehearsal is on this machine, in words."""
     places = _places(settings)
