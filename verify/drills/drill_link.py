@@ -44,7 +44,8 @@ class Link:
 
     def drop(self) -> None:
         """On the client's node, everything that goes to the server's ssh port is lost."""
-        rules = f"table inet {TABLE} {{ chain out {{ type filter hook output priority 0; tcp dport 22 drop; }} }}\n"
+        chain = "chain out {\ntype filter hook output priority 0;\ntcp dport 22 drop;\n}"
+        rules = f"table inet {TABLE} {{\n{chain}\n}}\n"
         self.client.hosts.run(self.client.own.entry.name, ["nft", "-f", "-"], stdin=rules)
 
     def mend(self) -> None:
