@@ -128,7 +128,7 @@ class Settings(Model):
     @property
     def clouds_path(self) -> Path:
         """The clouds.yaml with this environment's entries."""
-        return Path(self.clouds_file.format(platform=self.platform)).expanduser()
+        return Path(self.clouds_file.format(platform=self.platform, config=self.config_dir)).expanduser()
 
     def name(self, site: str, role: str, number: int = 0) -> str:
         """`<platform>-<site>-<role>[-<n>]`: how anything of ours in a cloud is called."""

@@ -194,3 +194,9 @@ def test_keys_lie_outside_the_checkout(loaded: Settings, monkeypatch: pytest.Mon
     assert not loaded.config_dir.is_relative_to(settings.ROOT)
     assert not loaded.clouds_path.is_relative_to(settings.ROOT)
     assert loaded.config_dir.name == "vision"
+
+
+def test_the_rehearsals_clouds_lie_beside_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_CONFIG", "/elsewhere")
+    loaded = settings.load("rehearsal")
+    assert loaded.clouds_path.parent == loaded.config_dir
