@@ -1,4 +1,4 @@
-"""The rules around the live checks, without anything live: targets, verdict, budgets, evidence, figures."""
+"""The rules around the live checks, without anything live: targets, what is due, verdict, budgets, figures."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from provision.errors import DeadlineExceeded
 from provision.settings import ROOT, Settings, load
-from provision.site import Site
-from verify import board, budgets, check_gpu, check_onnx, evidence, targets
+from verify import board, budgets, check_gpu, check_onnx, targets
 from verify.board import Board, Row
 
 
@@ -42,6 +40,29 @@ def item(**params: Any) -> pytest.Item:
 
 
 # targets
+
+
+@pytest.mark.parametrize(
+    ("file", "fixtures", "params", "step"),
+    [
+        ("check_storage", ("site",), {"site": ("chi-uc",)}, "storage"),
+        ("check_storage", ("key", "site"), {"site": ("chi-uc",)}, "nodes"),
+        ("check_network", ("node",), {"node": ("kvm-tacc", "node1")}, "nodes"),
+        ("check_network", ("both",), {}, "tunnel"),
+        ("check_onnx", ("stage",), {"stage": None}, "charts"),
+        ("check_sealed", ("settings",), {}, "charts"),
+    ],
+)
+def test_a_check_is_due_after_the_first_step_at_which_all_it_needs_stands(
+    file: str, fixtures: tuple[str, ...], params: dict[str, Any], step: str, settings: Settings
+) -> None:
+    asked = SimpleNamespace(
+        path=Path(f"{file}.py"),
+        fixturenames=fixtures,
+        iter_markers=lambda _name: iter(()),
+        callspec=SimpleNamespace(params=params),
+    )
+    assert targets.due(cast(pytest.Item, asked), settings) == step
 
 
 def test_a_check_is_asked_at_every_site_node_and_gpu(settings: Settings) -> None:
@@ -167,68 +188,6 @@ def test_every_budget_that_is_asked_for_is_there() -> None:
     asked = set(re.findall(r"""budgets?(?:\.read)?\(["']([a-z_]+\.[a-z0-9_]+)["']""", text))
     assert asked
     assert [key for key in sorted(asked) if not isinstance(budgets.read(key), float)] == []
-
-
-# evidence
-
-
-def pod(name: str, phase: str = "Running", **containers: bool) -> dict[str, Any]:
-    ready = [{"name": each, "ready": is_ready} for each, is_ready in containers.items()]
-    return {"metadata": {"namespace": "data", "name": name}, "status": {"phase": phase, "containerStatuses": ready}}
-
-
-def test_pods_not_ready_are_found() -> None:
-    pods = [
-        pod("well", a=True),
-        pod("half", a=True, b=False),
-        pod("pending", "Pending"),
-        pod("job", "Succeeded", a=False),
-        pod("failed", "Failed", a=False),
-    ]
-    assert [name for _, name in evidence.not_ready(pods)] == ["half", "pending", "failed"]
-
-
-def test_a_nodeid_becomes_one_folder() -> None:
-    nodeid = "verify/check_onnx.py::test_latency[testing]"
-    assert evidence.folder_name(nodeid) == "check_onnx.test_latency.testing"
-    assert "/" not in evidence.folder_name("a/../b.py::test_x[../../etc]")
-
-
-class Doors:
-    """A site whose hosts answer and whose cluster does not."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.name, self.own, self.asked = "chi-uc", settings.sites["chi-uc"], 0
-        self.kube = self.hosts = self
-
-    def run(self, *words: Any, deadline_s: float, **_options: Any) -> Any:
-        self.asked += 1
-        if words[0] != "gpu1":
-            raise DeadlineExceeded("kubectl: not within 20 s")
-        return SimpleNamespace(stdout="from the host\n")
-
-
-def test_a_failing_collector_leaves_its_error_and_the_others_their_files(tmp_path: Path, settings: Settings) -> None:
-    told = evidence.collect([cast(Site, Doors(settings))], tmp_path, "verify/check_gpu.py::test_x", env="rehearsal")
-    folder = tmp_path / "check_gpu.test_x" / "chi-uc"
-    assert "not collected: DeadlineExceeded: kubectl: not within 20 s" in (folder / "pods.txt").read_text()
-    assert (folder / "gpu1.journal.txt").read_text() == "from the host\n"
-    assert "not collected: nodes.txt" in told
-    assert "check_gpu.test_x" in (tmp_path / "check_gpu.test_x" / "summary.txt").read_text()
-
-
-def test_fresh_evidence_is_pointed_to_and_not_collected_again(tmp_path: Path, settings: Settings) -> None:
-    doors = Doors(settings)
-    evidence.collect([cast(Site, doors)], tmp_path, "verify/check_gpu.py::test_x", env="rehearsal")
-    asked = doors.asked
-    told = evidence.collect([cast(Site, doors)], tmp_path, "verify/check_gpu.py::test_y", env="rehearsal")
-    assert doors.asked == asked
-    assert told == f"chi-uc: as in {tmp_path / 'check_gpu.test_x' / 'chi-uc'}"
-    assert told in (tmp_path / "check_gpu.test_y" / "summary.txt").read_text()
-
-
-def test_without_sites_the_failure_still_has_a_summary(tmp_path: Path) -> None:
-    assert evidence.collect([], tmp_path, "verify/check_lease.py::test_x", env="rehearsal").startswith("none")
 
 
 # figures
