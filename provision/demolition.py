@@ -34,6 +34,8 @@ def destroy(options: Options, *, data: bool = False) -> Json:
         else:
             leftovers = []
             say.line("tandem", "note", "the clouds are not up, so nothing could be asked; --data removes what is here")
+        for site in chosen.values():
+            site.hosts.hang_up_all()  # shared ssh connections outlive their command, and would outlive the hosts
         if data and not options.site:
             leftovers = embedded.down(settings)
         kept_rows = [{"site": site, "what": change.what, "why": change.why} for site, change in kept]

@@ -111,7 +111,9 @@ def converge(step: AnyStep, site: Site) -> int:
     changes = tuple(step.plan(want, step.look(site, want)))
     if not changes:
         return 0
-    for change in changes:
+    started = time.monotonic()
+    for done, change in enumerate(changes):
+        _in_time(step, site, change, done, time.monotonic() - started)
         _apply(step, site, change)
     _settle(step, site, want)
     say.line(step.NAME, "clean", f"{site.name} (second plan empty)")
@@ -185,6 +187,17 @@ def _apply(step: AnyStep, site: Site, change: Change) -> None:
     say.line(step.NAME, "apply", f"{site.name}: {change.verb} {change.what}   why: {change.why}")
     step.apply(site, change)
     say.line(step.NAME, "done", f"{site.name}: {change.what} ... {time.monotonic() - started:.0f}s")
+
+
+def _in_time(step: AnyStep, site: Site, change: Change, done: int, seconds: float) -> None:
+    """The waits inside a change have deadlines of their own; this is the one for all of a step's changes together."""
+    if seconds > step.DEADLINE_S:
+        raise DeadlineExceeded(
+            f"{step.NAME} at {site.name}: not within {step.DEADLINE_S} s",
+            why=f"{done} changes took {seconds:.0f} s; {change.verb} {change.what} was next",
+            log=str(site.log(step.NAME)),
+            next=f"invoke provision.{step.NAME} --site {site.name}",
+        )
 
 
 def _settle(step: AnyStep, site: Site, want: Any) -> None:

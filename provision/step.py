@@ -52,7 +52,7 @@ class Step(Protocol[Want, Have]):
 
     @property
     def DEADLINE_S(self) -> int:
-        """For the whole of apply."""
+        """For all changes of one walk together; looked at before each, since a change's own waits have their own."""
 
     @property
     def SETTLE_S(self) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from provision import engine, settings, walk
 from provision.engine import Result
-from provision.errors import PreconditionMissing, StepFailed, UsageError
+from provision.errors import DeadlineExceeded, PreconditionMissing, StepFailed, UsageError
 from provision.site import Site
 from provision.step import AnyStep, Change
 
@@ -98,6 +98,12 @@ def test_a_second_plan_that_is_not_empty_is_a_failure() -> None:
         engine.converge(as_step(FakeStep("lease", deaf=True)), SITES["a"])
     assert "lease@a" in failure.value.why
     assert failure.value.next == "invoke provision.lease --site a"
+
+
+def test_a_step_that_takes_too_long_stops_before_its_next_change() -> None:
+    with pytest.raises(DeadlineExceeded) as late:
+        engine.converge(as_step(FakeStep("lease", DEADLINE_S=-1)), SITES["a"])
+    assert "create lease@a was next" in late.value.why
 
 
 def test_undo_keeps_data_unless_told() -> None:

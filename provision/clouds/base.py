@@ -43,9 +43,6 @@ class Leases(Protocol):
 class Networks(Protocol):
     """Neutron."""
 
-    def has_network(self, name: str) -> bool:
-        """Whether the site offers a network of this name (not ours)."""
-
     def survey(self, reservation: str = "") -> Survey:
         """Everything of ours, and the addresses that a reservation of ours hands out."""
 

@@ -37,11 +37,6 @@ class NeutronReads:
     has_groups: bool
     memory: dict[Taggable, list[Any]] | None = None
 
-    def has_network(self, name: str) -> bool:
-        """Whether the site offers a network of this name."""
-        with self.session.asking(f"find network {name}") as cloud:
-            return any(True for _ in cloud.network.networks(name=name))
-
     def survey(self, reservation: str = "") -> Survey:
         """Everything of ours, each list asked for once: a port is told with its group, a router with its subnets."""
         once = replace(self, memory={})
