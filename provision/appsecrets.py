@@ -48,9 +48,9 @@ class Seen:
     fingerprint: str
 
 
-def namespaces(site_name: str) -> tuple[str, ...]:
+def namespaces(settings: Settings, site_name: str) -> tuple[str, ...]:
     """The namespaces of a site: those of its releases and the link's."""
-    return tuple(sorted({LINK_NAMESPACE, *(release.namespace for release in releases.at(site_name))}))
+    return tuple(sorted({LINK_NAMESPACE, *(release.namespace for release in releases.at(site_name, settings))}))
 
 
 def config(settings: Settings, site_name: str) -> Mapping[str, str]:
@@ -60,13 +60,15 @@ def config(settings: Settings, site_name: str) -> Mapping[str, str]:
 
 def wanted(settings: Settings, site_name: str) -> tuple[WantedSecret, ...]:
     """Every Secret of a site: what chart.toml names, the object store's key, a pull secret in each namespace."""
-    found = releases.secret_keys(releases.at(site_name))
+    found = releases.secret_keys(releases.at(site_name, settings))
     secrets = [WantedSecret(namespace, name, keys) for (namespace, name), keys in found.items()]
     known = entries(settings)
     if OBJECT_STORE in known:
         secrets.append(WantedSecret(LINK_NAMESPACE, OBJECT_STORE, known[OBJECT_STORE].keys))
     if PULL_SECRET in known:
-        secrets += [WantedSecret(name, PULL_SECRET, (DOCKER_KEY,), DOCKER_TYPE) for name in namespaces(site_name)]
+        secrets += [
+            WantedSecret(name, PULL_SECRET, (DOCKER_KEY,), DOCKER_TYPE) for name in namespaces(settings, site_name)
+        ]
     return tuple(dict.fromkeys(secrets))
 
 

@@ -13,6 +13,8 @@ from typing import Any
 OWNER = "tandem.io/owner"
 FINGERPRINT = "tandem.io/fingerprint"
 PORT_NAME = "link"
+# Labels without which the application that reads a Secret does not see it.
+EXPECTED_LABELS = {"argocd-secret": {"app.kubernetes.io/name": "argocd-secret", "app.kubernetes.io/part-of": "argocd"}}
 DOCKER_HUB = "https://index.docker.io/v1/"
 
 Object = Mapping[str, Any]
@@ -59,11 +61,12 @@ def default_account(platform: str, namespace: str, pull_secrets: Sequence[str]) 
 
 def secret(platform: str, name: str, namespace: str, kind: str, data: Mapping[str, str], fingerprint: str) -> Object:
     """A Secret; `fingerprint` is the keyed hash by which it can be compared without being read."""
+    meta = metadata(platform, name, namespace, **{FINGERPRINT: fingerprint})
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": kind,
-        "metadata": metadata(platform, name, namespace, **{FINGERPRINT: fingerprint}),
+        "metadata": {**meta, "labels": {**meta["labels"], **EXPECTED_LABELS.get(name, {})}},
         "data": {key: b64encode(value.encode()).decode() for key, value in data.items()},
     }
 

@@ -36,7 +36,7 @@ def test_a_site_expects_what_its_charts_name() -> None:
 @pytest.mark.parametrize("site", ["kvm-tacc", "chi-uc"])
 def test_every_namespace_has_a_pull_secret_and_the_link_s_the_store_s_key(site: str) -> None:
     wanted = appsecrets.wanted(SETTINGS, site)
-    assert {secret.namespace for secret in wanted if secret.name == "registry"} == set(appsecrets.namespaces(site))
+    assert {secret.namespace for secret in wanted if secret.name == "registry"} == set(appsecrets.namespaces(SETTINGS, site))
     assert WantedSecret("tandem-link", "object-store", ("access", "secret", "endpoint", "region")) in wanted
 
 

@@ -61,7 +61,7 @@ def test_every_secret_has_its_type_and_keys(site: Site, figure: Callable[[str], 
         or there[secret.path]["type"] != secret.kind
         or not set(secret.keys) <= set(there[secret.path].get("data") or ())
     ]
-    figure(f"{len(wanted)} Secrets in {len(appsecrets.namespaces(site.name))} namespaces")
+    figure(f"{len(wanted)} Secrets in {len(appsecrets.namespaces(site.settings, site.name))} namespaces")
     assert wanted
     assert wrong == []
 

@@ -67,7 +67,7 @@ def want(settings: Settings, site_name: str) -> Want:
     secrets = appsecrets.wanted(settings, site_name)
     return Want(
         platform=settings.platform,
-        namespaces=appsecrets.namespaces(site_name),
+        namespaces=appsecrets.namespaces(settings, site_name),
         config=appsecrets.config(settings, site_name),
         entries=tuple(dict.fromkeys(secret.name for secret in secrets)),
         secrets=secrets,
