@@ -32,6 +32,7 @@ AREAS = (
     "secrets",
     "tunnel",
     "charts",
+    "argocd",
     "onnx",
 )
 PYTHON_FILES = ("provision", "rehearsal", "serving", "verify", "tests", "tasks.py", "noxfile.py")

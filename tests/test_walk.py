@@ -192,7 +192,7 @@ def test_after_the_join_no_site_checks_before_the_other_has_applied_the_step(mon
         order.append(f"check {step} {site}")
         return "now"
 
-    monkeypatch.setattr(walk.verification, "run_checks", checked)
+    monkeypatch.setattr("provision.verification.run_checks", checked)
     steps = [as_step(FakeStep("tunnel", JOINS=True)), as_step(FakeStep("charts"))]
     walk.walk(steps, SITES, check=True, attempt=attempted)
     assert order.index("apply charts b") < order.index("check charts a")
