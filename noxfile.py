@@ -33,6 +33,7 @@ AREAS = (
     "tunnel",
     "charts",
     "argocd",
+    "capacity",
     "onnx",
 )
 PYTHON_FILES = ("provision", "rehearsal", "serving", "verify", "tests", "tasks.py", "noxfile.py")

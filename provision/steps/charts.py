@@ -25,7 +25,7 @@ NEEDS = ("secrets",)
 JOINS = False
 DEADLINE_S = 1800
 SETTLE_S = 60
-CHECKS = ("check_charts", "check_argocd", "check_storage_class", "check_onnx", "check_gpu")
+CHECKS = ("check_charts", "check_argocd", "check_capacity", "check_storage_class", "check_onnx", "check_gpu")
 
 CURRENT = "current"
 ABSENT = "not there"
