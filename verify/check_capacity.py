@@ -1,4 +1,4 @@
-"""What the platform really uses: memory of every release below its limits, and of every node, as the kubelets count it."""
+"""What the platform really uses, as the kubelets count it: memory of every release, below its limits, and of nodes."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def of(site: Site) -> list[Usage]:
 def _limit(pod: Mapping[str, Any], name: str) -> float:
     """A container's memory limit in MiB, 0 for none."""
     containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", ())]
-    limits = (one.get("resources", {}).get("limits", {}) for one in containers if one["name"] == name)
-    text = next(limits, {}).get("memory", "")
+    told = [one.get("resources", {}).get("limits", {}).get("memory", "") for one in containers if one["name"] == name]
+    text = str(told[0]) if told else ""
     units = {"Ki": 1 / 1024, "Mi": 1, "Gi": 1024}
     return float(text[:-2]) * units[text[-2:]] if text[-2:] in units else float(text or 0) / MIB
