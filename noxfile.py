@@ -36,7 +36,7 @@ AREAS = (
     "capacity",
     "onnx",
 )
-PYTHON_FILES = ("provision", "rehearsal", "serving", "verify", "tests", "tasks.py", "noxfile.py")
+PYTHON_FILES = ("provision", "rehearsal", "serving", "pipelines", "verify", "tests", "tasks.py", "noxfile.py")
 
 
 def _pytest_verify(session: nox.Session, *files: str) -> None:
