@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,27 @@ def _step_task(name: str, runbook: str) -> Task[Any]:
     return made
 
 
+def _secrets_task(runbook: str) -> Task[Any]:
+    def body(
+        _c: Context,
+        env: str = "",
+        site: str = "",
+        platform: str = "",
+        yes: bool = False,
+        json: bool = False,
+        rotate: str = "",
+    ) -> None:
+        from provision import commands, rotation
+
+        options = _options(env, site, platform, yes, json)
+        step = partial(rotation.rotate, name=rotate) if rotate else partial(commands.provision_step, name="secrets")
+        _finish(partial(step, options), json)
+
+    body.__doc__ = runbook
+    made: Task[Any] = task(name="secrets", help={**COMMON, "rotate": "an entry to give a new value"})(body)
+    return made
+
+
 def _runbook(name: str) -> str:
     """A step's docstring, read without importing the step: `invoke --list` must stay quick."""
     import ast
@@ -227,7 +249,8 @@ def _namespace() -> Collection:
     for added in (plan, status, destroy, pin):
         provision.add_task(added)
     for name in STEP_NAMES:
-        provision.add_task(_step_task(name, _runbook(name)), name=name)
+        made = _secrets_task if name == "secrets" else partial(_step_task, name)
+        provision.add_task(made(_runbook(name)), name=name)
     rehearsal = Collection("rehearsal")
     for added in (up, down, reset, pack, unpack):
         rehearsal.add_task(added)

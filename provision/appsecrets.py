@@ -40,12 +40,17 @@ class WantedSecret:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A Secret in the cluster: type, keys, and the keyed hash of the values we care for."""
+    """A Secret in the cluster: type, keys, and the keyed hash of the values we care for.
+
+    since: when they last changed, '' for never. told: the hash of what its keeper was last given.
+    """
 
     path: str
     kind: str
     keys: tuple[str, ...]
     fingerprint: str
+    since: str = ""
+    told: str = ""
 
 
 def namespaces(settings: Settings, site_name: str) -> tuple[str, ...]:
@@ -106,7 +111,10 @@ def seen(item: Mapping[str, Any], secrets: Sequence[WantedSecret], vault: Entrie
     ours = next((secret.keys for secret in secrets if secret.path == path), ())
     data = {key: b64decode(value).decode(errors="replace") for key, value in (item.get("data") or {}).items()}
     mark = digest(vault, {key: value for key, value in data.items() if key in ours})
-    return Seen(path, item["type"], tuple(sorted(data)), mark)
+    notes = item["metadata"].get("annotations", {})
+    return Seen(
+        path, item["type"], tuple(sorted(data)), mark, notes.get(manifests.SINCE, ""), notes.get(manifests.TOLD, "")
+    )
 
 
 def fault(secret: WantedSecret, found: Seen | None, right: Mapping[str, str]) -> tuple[Verb, str]:

@@ -45,7 +45,7 @@ def provision_all(options: Options, *, first: str = "", last: str = "", check: b
         started = time.monotonic()
         stand = {name: set(NAMES[: NAMES.index(steps[0].NAME)]) for name in chosen}
         results = walk(steps, chosen, check=True, always_check=check, stand=stand)
-        return _finish(settings, run, results, time.monotonic() - started)
+        return finish(settings, run, results, time.monotonic() - started)
 
 
 def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
@@ -61,7 +61,7 @@ def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
         started = time.monotonic()
         stand = {site: set(NAMES) - {name} for site in chosen}
         results = walk([step], chosen, check=check, always_check=False, stand=stand)
-        return _finish(settings, run, results, time.monotonic() - started)
+        return finish(settings, run, results, time.monotonic() - started)
 
 
 def provision_plan(options: Options, *, check: bool = False) -> Json:
@@ -187,13 +187,19 @@ def _confirm(plans: Sequence[Plan], settings: Settings) -> None:
     _show_plans(settings, plans)
     if not any(plan.changes for plan in plans):
         return
+    confirm(f"Build {settings.platform} for {pricing.price(settings).text()}?")
+
+
+def confirm(question: str) -> None:
+    """Go on only when a person says yes."""
     if not say.has_terminal():
-        raise UsageError("no terminal to ask on", why="this spends service units", next="the same command with --yes")
-    if not say.ask(f"Build {settings.platform} for {pricing.price(settings).text()}?"):
+        raise UsageError("no terminal to ask on", why="this is a paid platform", next="the same command with --yes")
+    if not say.ask(question):
         raise UsageError("not confirmed", next="invoke provision.plan")
 
 
-def _finish(settings: Settings, run: Run, results: Sequence[Result], seconds: float) -> Json:
+def finish(settings: Settings, run: Run, results: Sequence[Result], seconds: float) -> Json:
+    """Report and summary of a run, and its JSON."""
     code = exit_code([result.error for result in results])
     rows: list[object] = [
         {"name": r.step, "site": r.site, "result": r.outcome, "changes": r.changes, "seconds": round(r.seconds, 1)}

@@ -12,6 +12,8 @@ from typing import Any
 
 OWNER = "tandem.io/owner"
 FINGERPRINT = "tandem.io/fingerprint"
+SINCE = "tandem.io/since"  # when a Secret's value last changed
+TOLD = "tandem.io/told"  # the fingerprint of the value that its keeper was given
 PORT_NAME = "link"
 # Labels without which the application that reads a Secret does not see it.
 EXPECTED_LABELS = {"argocd-secret": {"app.kubernetes.io/name": "argocd-secret", "app.kubernetes.io/part-of": "argocd"}}
@@ -59,9 +61,11 @@ def default_account(platform: str, namespace: str, pull_secrets: Sequence[str]) 
     }
 
 
-def secret(platform: str, name: str, namespace: str, kind: str, data: Mapping[str, str], fingerprint: str) -> Object:
-    """A Secret; `fingerprint` is the keyed hash by which it can be compared without being read."""
-    meta = metadata(platform, name, namespace, **{FINGERPRINT: fingerprint})
+def secret(
+    platform: str, name: str, namespace: str, kind: str, data: Mapping[str, str], fingerprint: str, since: str = ""
+) -> Object:
+    """A Secret. fingerprint: the keyed hash by which it can be compared without being read; since: its value's age."""
+    meta = metadata(platform, name, namespace, **{FINGERPRINT: fingerprint, **({SINCE: since} if since else {})})
     return {
         "apiVersion": "v1",
         "kind": "Secret",

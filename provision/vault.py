@@ -86,6 +86,14 @@ class Vault:
                 write_atomic(self.path, self._encrypt(entries))
             return tuple(spec.name for spec in stale)
 
+    def renew(self, spec: SecretSpec, keeps: Sequence[str] = ()) -> None:
+        """Give an entry new values, but for the keys that stay; whoever has the old ones is not told."""
+        with self._locked():
+            entries = {name: dict(values) for name, values in self.read().items()}
+            have = entries.get(spec.name, {})
+            entries[spec.name] = {**have, **self._make(spec, {key: have[key] for key in keeps if key in have})}
+            write_atomic(self.path, self._encrypt(entries))
+
     def is_stale(self, spec: SecretSpec, entries: Entries) -> bool:
         """Whether an entry is missing, lacks a key, or no longer equals the file it follows."""
         have = entries.get(spec.name, {})

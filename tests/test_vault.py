@@ -70,6 +70,17 @@ def test_a_new_key_leaves_the_old_ones_alone(vault: Vault) -> None:
     assert len(entry["replica"]) >= 32
 
 
+def test_a_renewed_entry_keeps_only_what_shall_stay(vault: Vault) -> None:
+    spec = SecretSpec("s3-mlflow", ("access", "secret"))
+    vault.ensure([PASSWORDS, spec])
+    before = vault.read()
+    vault.renew(spec, keeps=("access",))
+    after = vault.read()
+    assert after["s3-mlflow"]["access"] == before["s3-mlflow"]["access"]
+    assert after["s3-mlflow"]["secret"] != before["s3-mlflow"]["secret"]
+    assert after["postgresql"] == before["postgresql"]
+
+
 def test_the_link_gets_a_pair(vault: Vault) -> None:
     vault.ensure([LINK])
     entry = vault.read()["link"]
