@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provision import releases, values
+from provision import pods, releases, values
 from provision.releases import Release
 from provision.settings import Settings, load
 from serving import __version__, stages
@@ -106,9 +105,10 @@ def test_every_image_is_pinned_or_said_not_to_be(env: str, release: Release) -> 
 
 @ours
 def test_the_summary_is_what_the_values_ask_for_at_full_size(env: str, release: Release) -> None:
-    found = list(sized(values.of(release, full_size(env))))
-    assert sum(entry["requests"]["cpu_millicores"] for entry in found) == release.requests.cpu_millicores
-    assert sum(entry["requests"]["memory_mib"] for entry in found) == release.requests.memory_mib
+    found = pods.of(release.name, release.pods, values.of(release, full_size(env)))
+    assert sum(pod.cpu_millicores * pod.replicas for pod in found) == release.requests.cpu_millicores
+    assert sum(pod.memory_mib * pod.replicas for pod in found) == release.requests.memory_mib
+    assert sum(pod.gpu_shares * pod.replicas for pod in found) == release.requests.gpu_shares
 
 
 @ours
@@ -132,11 +132,11 @@ def test_pods_ask_for_no_privilege(env: str, release: Release) -> None:
     text = templates(release)
     assert ("privileged: true" in text) == (release.name in PRIVILEGED)
     assert "hostNetwork" not in text
-    pods = text.count("kind: Deployment") + text.count("kind: StatefulSet") + text.count("kind: DaemonSet")
-    assert pods >= 1
-    assert text.count("imagePullPolicy: IfNotPresent") >= pods
-    assert text.count("allowPrivilegeEscalation: false") >= pods
-    assert text.count("enableServiceLinks: false") == pods
+    workloads = sum(text.count(f"kind: {kind}\n") for kind in ("Deployment", "StatefulSet", "DaemonSet", "RayCluster"))
+    assert workloads >= 1
+    assert text.count("imagePullPolicy: IfNotPresent") >= workloads
+    assert text.count("allowPrivilegeEscalation: false") >= workloads
+    assert text.count("enableServiceLinks: false") == workloads
 
 
 def test_every_stage_is_deployed_and_waited_for() -> None:
@@ -165,17 +165,22 @@ def test_a_cpu_is_allowed_in_the_rehearsal_and_nowhere_else() -> None:
     assert values.of(release, settings("chameleon"))["allowCpu"] is False
 
 
-def test_the_stages_leave_shares_of_the_card_for_two_workers() -> None:
-    shares = values.of(named("device-plugin"), settings("rehearsal"))["shares"]
-    gpu = settings("rehearsal").sites["chi-uc"].gpu
+@by_environment
+def test_a_card_is_cut_into_as_many_shares_as_are_asked_for(env: str) -> None:
+    gpu = settings(env).sites["chi-uc"].gpu
+    asked = sum(release.requests.gpu_shares for release in releases.at("chi-uc", settings(env)))
     assert gpu is not None
-    assert shares == gpu.shares == named("serving").requests.gpu_shares + 2
+    assert asked == gpu.shares * gpu.count == named("serving", env).requests.gpu_shares + 2
 
 
-def test_the_stages_gpu_memory_fits_the_card() -> None:
-    gpu = settings("chameleon").sites["chi-uc"].gpu
+@pytest.mark.parametrize(("env", "name"), [("rehearsal", "device-plugin"), ("chameleon", "gpu-operator")])
+def test_whoever_cuts_the_card_is_told_the_shares_of_the_settings(env: str, name: str) -> None:
+    config = values.of(named(name, env), settings(env))["devicePlugin"]["config"]
+    told = yaml.safe_load(config["data"][config["default"]])["sharing"]["timeSlicing"]
+    gpu = settings(env).sites["chi-uc"].gpu
     assert gpu is not None
-    assert sum(math.ceil(stage.gpu_memory_mib / 1024) * stage.replicas for stage in stages.load()) < gpu.vram_gib
+    assert told["resources"] == [{"name": "nvidia.com/gpu", "replicas": gpu.shares}]
+    assert told["renameByDefault"] and told["failRequestsGreaterThanOne"]
 
 
 def test_the_schema_accepts_the_table_it_is_made_for() -> None:
