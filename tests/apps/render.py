@@ -14,10 +14,11 @@ from pathlib import Path
 
 import yaml
 
-from provision import releases, shell, values
+from provision import pods, releases, shell, values
 from provision.errors import CommandFailed
 from provision.releases import Release
 from provision.settings import Settings, load
+from tests.apps import workloads
 
 ENVIRONMENTS = ("rehearsal", "chameleon")
 HELM_S = 60.0
@@ -54,7 +55,9 @@ def render(release: Release, env: str, out: Path) -> list[str]:
     objects = [item for item in yaml.safe_load_all(made.stdout) if item]
     (out / f"{stem}.yaml").write_text(made.stdout, encoding="utf-8")
     names = {(item["kind"], item["metadata"]["name"]) for item in objects}
-    return [
+    counted = pods.of(release.name, release.pods, values.of(release, _settings(env)))
+    unlike = workloads.differences(objects, counted) if release.chart else []
+    return [f"{release.name} ({env}): {text}" for text in unlike] + [
         f"{release.name} ({env}): waits for {ready.kind} {ready.name}, which the chart does not make"
         for ready in release.ready
         if (ready.kind.partition(".")[0], ready.name) not in names
