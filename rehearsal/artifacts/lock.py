@@ -174,6 +174,13 @@ class Lock(_Model):
             ]
         return digest_of([RECIPE, NOISE if layer.kind == "debian" else (), layer.model_dump(), texts])
 
+    def key(self, root: Path) -> str:
+        """The same over everything: binaries, layers, images, served files."""
+        commands = [self.command_key(name) for name in self.commands]
+        layers = [self.layer_key(layer.name, root) for layer in self.layer]
+        images = [(image.model_dump(), self.own_layer_key(image)) for image in self.image]
+        return digest_of([commands, layers, images, [served.model_dump() for served in self.file]])
+
     def own_layer_key(self, image: Image) -> str:
         """The same over an image's own layer."""
         binaries = sorted((place, self.command_key(name)) for name, place in image.binaries.items())
