@@ -189,13 +189,3 @@ def test_the_schema_accepts_the_table_it_is_made_for() -> None:
     given = values.of(named("serving"), settings("rehearsal"))["stages"]["canary"]
     assert set(stage["required"]) == set(given)
     assert set(stage["properties"]) == set(given)
-
-
-@pytest.mark.parametrize("name", ["prometheus", "prometheus-agent"])
-def test_what_is_not_discovered_is_listed_whole(name: str) -> None:
-    release, env = named(name), settings("rehearsal")
-    given = values.of(release, env)
-    if given["discovery"] == "static":
-        assert given["nodes"] == [node.name for node in env.sites[release.site].nodes]
-        wanted = {f"{stage.service}.serving.svc:8000" for stage in stages.load()} if release.site == "chi-uc" else set()
-        assert {target["address"] for target in given["targets"]} == wanted
