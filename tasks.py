@@ -239,6 +239,37 @@ def serving_status(_c: Context, env: str = "", platform: str = "", json: bool = 
     _finish(lambda: stages.status(_options(env, "", platform, True, json)), json)
 
 
+@task(
+    name="run",
+    positional=["name"],
+    iterable=["parameter"],
+    help=_help("env", "platform", "json", name="a pipeline: ingest, ask", parameter="NAME=VALUE, as often as needed"),
+)
+def pipelines_run(
+    _c: Context, name: str, parameter: list[str], env: str = "", platform: str = "", json: bool = False
+) -> None:
+    """Start a pipeline and follow it to its end; exit 1 when it fails, and it goes on when this is interrupted."""
+    from provision import pipelines
+
+    _finish(lambda: pipelines.run(_options(env, "", platform, True, json), name, parameter), json)
+
+
+@task(name="list", help=_help("env", "platform", "json"))
+def pipelines_list(_c: Context, env: str = "", platform: str = "", json: bool = False) -> None:
+    """Workflows, newest first, with phase, start, duration and message; older ones from the archive."""
+    from provision import pipelines
+
+    _finish(lambda: pipelines.list_(_options(env, "", platform, True, json)), json)
+
+
+@task(name="logs", positional=["name"], help=_help("env", "platform", "json", name="a workflow (default: the newest)"))
+def pipelines_logs(_c: Context, name: str = "", env: str = "", platform: str = "", json: bool = False) -> None:
+    """What each step of a workflow said, from its pod or from what was kept of it."""
+    from provision import pipelines
+
+    _finish(lambda: pipelines.logs(_options(env, "", platform, True, json), name), json)
+
+
 # Kept in step with provision/steps/__init__.py by a test: importing that here would cost seconds.
 STEP_NAMES = ("lease", "storage", "network", "nodes", "kubespray", "secrets", "tunnel", "charts")
 
@@ -256,7 +287,10 @@ def _namespace() -> Collection:
         rehearsal.add_task(added)
     serving = Collection("serving")
     serving.add_task(serving_status, name="status")
-    return Collection(provision, rehearsal, serving, doctor=doctor)
+    pipelines = Collection("pipelines")
+    for added in (pipelines_run, pipelines_list, pipelines_logs):
+        pipelines.add_task(added)
+    return Collection(provision, rehearsal, serving, pipelines, doctor=doctor)
 
 
 namespace = _namespace()
