@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from glob import glob
 from pathlib import Path
 
 import nox
@@ -32,8 +33,10 @@ AREAS = (
     "secrets",
     "tunnel",
     "charts",
+    "monitoring",
     "argocd",
     "capacity",
+    "workflows",
     "onnx",
 )
 PYTHON_FILES = ("provision", "rehearsal", "serving", "pipelines", "verify", "tests", "tasks.py", "noxfile.py")
@@ -81,6 +84,14 @@ def charts(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def rules(session: nox.Session) -> None:
+    """Prometheus' rules, by its own promtool: each alert fires where it should and stays silent where it should."""
+    session.env["PATH"] = os.pathsep.join([str(cache_dir() / "tools"), os.environ.get("PATH", "")])
+    session.run("promtool", "check", "rules", *sorted(glob("apps/prometheus/chart/rules/*.yaml")), external=True)
+    session.run("promtool", "test", "rules", *sorted(glob("tests/apps/rules/*.yaml")), external=True)
+
+
+@nox.session(venv_backend="none")
 def rehearsal(session: nox.Session) -> None:
     """Nothing -> verified platform on this machine; again with zero changes; every check; then nothing is left."""
     session.env["TANDEM_ENV"] = "rehearsal"
@@ -88,6 +99,7 @@ def rehearsal(session: nox.Session) -> None:
         session.run("invoke", "provision.all", external=True)
         session.run("invoke", "provision.plan", "--check", external=True)
         charts(session)
+        rules(session)
         _pytest_verify(session)
     finally:
         session.run("invoke", "provision.destroy", "--data", "--yes", external=True)

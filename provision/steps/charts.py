@@ -25,10 +25,12 @@ NEEDS = ("secrets",)
 JOINS = False
 DEADLINE_S = 1800
 SETTLE_S = 60
-CHECKS = ("check_charts", "check_argocd", "check_capacity", "check_storage_class", "check_onnx", "check_gpu")
+CHECKS = tuple(
+    f"check_{area}"
+    for area in ("charts", "monitoring", "argocd", "capacity", "workflows", "storage_class", "onnx", "gpu")
+)
 
-CURRENT = "current"
-ABSENT = "not there"
+CURRENT, ABSENT = "current", "not there"
 
 
 @dataclass(frozen=True)
