@@ -116,14 +116,21 @@ def destroy(
 
 def _step_task(name: str, runbook: str) -> Task[Any]:
     def body(
-        _c: Context, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False
+        _c: Context,
+        env: str = "",
+        site: str = "",
+        platform: str = "",
+        yes: bool = False,
+        json: bool = False,
+        check: bool = True,
     ) -> None:
         from provision import commands
 
-        _finish(lambda: commands.provision_step(_options(env, site, platform, yes, json), name), json)
+        options = _options(env, site, platform, yes, json)
+        _finish(lambda: commands.provision_step(options, name, check=check), json)
 
     body.__doc__ = runbook
-    made: Task[Any] = task(name=name, help=COMMON)(body)
+    made: Task[Any] = task(name=name, help={**COMMON, "check": "run its checks after it (unless --no-check)"})(body)
     return made
 
 
@@ -243,31 +250,45 @@ def serving_status(_c: Context, env: str = "", platform: str = "", json: bool = 
     name="run",
     positional=["name"],
     iterable=["parameter"],
-    help=_help("env", "platform", "json", name="a pipeline: ingest, ask", parameter="NAME=VALUE, as often as needed"),
+    help=_help(
+        "env", "platform", "yes", "json", name="a pipeline: ingest, ask", parameter="NAME=VALUE, as often as needed"
+    ),
 )
 def pipelines_run(
-    _c: Context, name: str, parameter: list[str], env: str = "", platform: str = "", json: bool = False
+    _c: Context,
+    name: str,
+    parameter: list[str],
+    env: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
 ) -> None:
     """Start a pipeline and follow it to its end; exit 1 when it fails, and it goes on when this is interrupted."""
     from provision import pipelines
 
-    _finish(lambda: pipelines.run(_options(env, "", platform, True, json), name, parameter), json)
+    _finish(lambda: pipelines.run(_options(env, "", platform, yes, json), name, parameter), json)
 
 
-@task(name="list", help=_help("env", "platform", "json"))
-def pipelines_list(_c: Context, env: str = "", platform: str = "", json: bool = False) -> None:
+@task(name="list", help=_help("env", "platform", "yes", "json"))
+def pipelines_list(_c: Context, env: str = "", platform: str = "", yes: bool = False, json: bool = False) -> None:
     """Workflows, newest first, with phase, start, duration and message; older ones from the archive."""
     from provision import pipelines
 
-    _finish(lambda: pipelines.list_(_options(env, "", platform, True, json)), json)
+    _finish(lambda: pipelines.list_(_options(env, "", platform, yes, json)), json)
 
 
-@task(name="logs", positional=["name"], help=_help("env", "platform", "json", name="a workflow (default: the newest)"))
-def pipelines_logs(_c: Context, name: str = "", env: str = "", platform: str = "", json: bool = False) -> None:
+@task(
+    name="logs",
+    positional=["name"],
+    help=_help("env", "platform", "yes", "json", name="a workflow (default: the newest)"),
+)
+def pipelines_logs(
+    _c: Context, name: str = "", env: str = "", platform: str = "", yes: bool = False, json: bool = False
+) -> None:
     """What each step of a workflow said, from its pod or from what was kept of it."""
     from provision import pipelines
 
-    _finish(lambda: pipelines.logs(_options(env, "", platform, True, json), name), json)
+    _finish(lambda: pipelines.logs(_options(env, "", platform, yes, json), name), json)
 
 
 # Kept in step with provision/steps/__init__.py by a test: importing that here would cost seconds.
