@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from glob import glob
 from pathlib import Path
 
 import nox
@@ -37,6 +36,7 @@ AREAS = (
     "argocd",
     "capacity",
     "workflows",
+    "ray",
     "onnx",
 )
 PYTHON_FILES = ("provision", "rehearsal", "serving", "pipelines", "verify", "tests", "tasks.py", "noxfile.py")
@@ -87,8 +87,8 @@ def charts(session: nox.Session) -> None:
 def rules(session: nox.Session) -> None:
     """Prometheus' rules, by its own promtool: each alert fires where it should and stays silent where it should."""
     session.env["PATH"] = os.pathsep.join([str(cache_dir() / "tools"), os.environ.get("PATH", "")])
-    session.run("promtool", "check", "rules", *sorted(glob("apps/prometheus/chart/rules/*.yaml")), external=True)
-    session.run("promtool", "test", "rules", *sorted(glob("tests/apps/rules/*.yaml")), external=True)
+    for verb, folder in (("check", "apps/prometheus/chart/rules"), ("test", "tests/apps/rules")):
+        session.run("promtool", verb, "rules", *sorted(map(str, Path(folder).glob("*.yaml"))), external=True)
 
 
 @nox.session(venv_backend="none")

@@ -97,7 +97,7 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
 
 
 def provision_status(options: Options) -> Json:
-    """Steps, sites, lease hours left, endpoints, last verification."""
+    """Steps, sites, lease hours left, endpoints, alerts, last verification."""
     settings = settings_of(options)
     sites = chosen_sites(open_sites(settings, Run(settings.state_dir)), options.site)
     found = status.read(settings, sites, asked=embedded.is_up(settings))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 
@@ -15,7 +13,6 @@ from provision.appsecrets import LINK_NAMESPACE
 from provision.releases import Release
 from provision.settings import Settings, load
 from provision.site import Site
-from provision.wait import never, wait_until
 from serving.stages import Stage
 
 IMAGE = "docker.io/library/busybox:1.35.0"
@@ -118,36 +115,6 @@ def test_postgresql_takes_the_vaults_password_only(site: Site) -> None:
     assert _login(site, site.vault.read()["postgresql"]["password"]).stdout.strip() == "1"
 
 
-@pytest.mark.sites("chi-uc")
-def test_prometheus_has_samples_of_both_sites(
-    site: Site, both: tuple[Site, Site], budget: Callable[[str], float], figure: Callable[[str], None]
-) -> None:
-    """Its own cluster's targets, and this site's, which came by remote write through the link."""
-    wanted = {one.name for one in both}
-    up = wait_until(
-        f"prometheus: samples of {site.name} too",
-        lambda: query(both[0], "sum by (site) (up)", "site"),
-        lambda found: wanted <= {name for name, count in found.items() if count >= 1},
-        never,
-        deadline_s=budget("charts.samples_deadline_s"),
-    )
-    figure(", ".join(f"{name}: {count:.0f} targets up" for name, count in sorted(up.items())))
-    assert wanted <= set(up)
-
-
-def test_metrics_of_the_stage_arrive(stage: Stage, both: tuple[Site, Site], budget: Callable[[str], float]) -> None:
-    """The stage's own metrics, from its site, in the Prometheus of the other."""
-    wait_until(
-        f"prometheus: serving_ready of {stage.name}",
-        lambda: query(both[0], "sum by (stage) (serving_ready)", "stage"),
-        lambda found: found.get(stage.name, 0) >= 1,
-        never,
-        deadline_s=budget("charts.samples_deadline_s"),
-    )
-    found = query(both[0], f'count by (site) (serving_ready{{stage="{stage.name}"}})', "site")
-    assert list(found) == [both[1].name]
-
-
 def test_a_pod_across_gets_an_embedding(
     stage: Stage, caller: Site, budget: Callable[[str], float], figure: Callable[[str], None]
 ) -> None:
@@ -161,14 +128,6 @@ def test_a_pod_across_gets_an_embedding(
     figure(f"{answer['model']} {answer['version']}: {len(vector)} numbers, length {math.hypot(*vector):.4f}")
     assert len(vector) == DIMENSIONS
     assert math.isclose(math.hypot(*vector), 1.0, abs_tol=budget("charts.length_tolerance"))
-
-
-def query(site: Site, expression: str, label: str) -> dict[str, float]:
-    """label's value -> sample, of an instant query through the API server's proxy; {} while there is no answer."""
-    path = f"/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query?query={quote(expression)}"
-    answer = site.kube.run("get", "--raw", path, ok=(0, 1))
-    rows: list[Any] = json.loads(answer.stdout)["data"]["result"] if answer.code == 0 else []
-    return {row["metric"].get(label, ""): float(row["value"][1]) for row in rows}
 
 
 def _psql(site: Site, sql: str) -> str:

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from provision import applications, helm, releases, rollout, values
-from provision.helm import Record
 from provision.settings import Settings
 from provision.site import Site
 from provision.step import Change
@@ -27,7 +26,7 @@ DEADLINE_S = 1800
 SETTLE_S = 60
 CHECKS = tuple(
     f"check_{area}"
-    for area in ("charts", "monitoring", "argocd", "capacity", "workflows", "storage_class", "onnx", "gpu")
+    for area in ("charts", "monitoring", "argocd", "capacity", "workflows", "storage_class", "onnx", "gpu", "ray")
 )
 
 CURRENT, ABSENT = "current", "not there"
@@ -129,7 +128,7 @@ def undo(have: Have) -> Sequence[Change]:
     ]
 
 
-def _status(record: Record, inputs: str) -> str:
+def _status(record: helm.Record, inputs: str) -> str:
     if record.status != helm.DEPLOYED:
         return record.status
     return CURRENT if record.inputs == inputs else "other inputs"
