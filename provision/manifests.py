@@ -32,6 +32,11 @@ def metadata(platform: str, name: str, namespace: str = "", **annotations: str) 
     }
 
 
+def namespace_of(item: Object) -> str:
+    """Where an object is; '' for the cluster's own."""
+    return str(item["metadata"].get("namespace", ""))
+
+
 def namespace(platform: str, name: str) -> Object:
     """A namespace of ours."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata(platform, name)}

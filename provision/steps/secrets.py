@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from provision import appsecrets, following, manifests, restarts
+from provision import appsecrets, following, leasing, manifests, restarts
 from provision.appsecrets import PULL_SECRET, Seen, WantedSecret
 from provision.following import Follower
+from provision.manifests import namespace_of
 from provision.settings import Settings
 from provision.site import Site
 from provision.step import Change
@@ -50,11 +50,13 @@ class Want:
 class Have:
     """What is there. config: the config map's data, by namespace. pulls: namespaces whose pods pull with our Secret.
 
+    lease: what the cloud says of its end, which the config maps repeat for who has no credential of the cloud.
     current: vault entries that need nothing. right: keyed hashes that Secrets should have. followers: who reads them.
     """
 
     namespaces: tuple[str, ...] = ()
     config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    lease: Mapping[str, str] = field(default_factory=dict)
     pulls: tuple[str, ...] = ()
     secrets: Mapping[str, Seen] = field(default_factory=dict)
     current: tuple[str, ...] = ()
@@ -88,8 +90,9 @@ def look(site: Site, want: Want) -> Have:
     data = {secret.path: appsecrets.values(secret, site.settings, vault) for secret in want.secrets}
     return Have(
         namespaces=tuple(item["metadata"]["name"] for item in namespaces),
-        config={_namespace(item): item.get("data", {}) for item in configs if item["metadata"]["name"] == CONFIG},
-        pulls=tuple(_namespace(item) for item in accounts if {"name": PULL_SECRET} in item.get("imagePullSecrets", ())),
+        config={namespace_of(item): item.get("data", {}) for item in configs if item["metadata"]["name"] == CONFIG},
+        lease=leasing.told(site.cloud.leases.list_leases()),
+        pulls=tuple(namespace_of(one) for one in accounts if {"name": PULL_SECRET} in one.get("imagePullSecrets", ())),
         secrets={seen.path: seen for seen in (appsecrets.seen(item, want.secrets, vault) for item in secrets)},
         current=tuple(name for name, spec in specs.items() if not site.vault.is_stale(spec, vault)),
         right={path: digest(vault, values) for path, values in data.items() if values},
@@ -121,7 +124,8 @@ def apply(site: Site, change: Change) -> None:
         site.vault.ensure([appsecrets.entry_of(secrets[name], site.settings)])
     elif kind == "namespace":
         pulls = [PULL_SECRET] if wanted.pulls else []
-        site.kube.apply(manifests.furnished_namespace(wanted.platform, name, CONFIG, wanted.config, pulls))
+        config = {**wanted.config, **leasing.told(site.cloud.leases.list_leases())}
+        site.kube.apply(manifests.furnished_namespace(wanted.platform, name, CONFIG, config, pulls))
     elif kind == "keeper":
         restarts.tell(site, secrets[name])
     elif kind == "restart":
@@ -141,10 +145,6 @@ def undo(have: Have) -> Sequence[Change]:
 def _namespace_fault(name: str, want: Want, have: Have) -> str:
     if name not in have.namespaces:
         return "not there"
-    if not want.config.items() <= have.config.get(name, {}).items():
+    if not {**want.config, **have.lease}.items() <= have.config.get(name, {}).items():
         return f"config map {CONFIG} differs"
     return "pods do not pull with our Secret" if want.pulls and name not in have.pulls else ""
-
-
-def _namespace(item: Mapping[str, Any]) -> str:
-    return str(item["metadata"].get("namespace", ""))
