@@ -33,7 +33,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     made = Shelf()
     monkeypatch.setattr(Checkpoints, "save", lambda kept, name, state: made.save(kept, name, state))
     monkeypatch.setattr(Checkpoints, "load", lambda kept, name: made.load(kept, name))
-    monkeypatch.setattr(job.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("pipelines.train.job.time.sleep", lambda seconds: None)
     return made
 
 
