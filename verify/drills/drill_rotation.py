@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -15,15 +14,15 @@ from provision.wait import wait_until
 from verify.drills.cli import Cli, kill
 from verify.drills.drill_kill import Walk
 from verify.drills.watch import Watch
+from verify.drills.web import mlflow
 
 SITE = "kvm-tacc"
-HOST = "mlflow.mlflow.svc:5000"
 # One question to each of the two that have a copy of a password: PostgreSQL through the runs, S3 through the artifacts.
 QUESTIONS = {
-    "postgresql-mlflow": ("api/2.0/mlflow/experiments/search", {"max_results": 1}),
-    "s3-mlflow": ("api/2.0/mlflow-artifacts/artifacts", None),
+    "postgresql-mlflow": ("POST", "api/2.0/mlflow/experiments/search", {"max_results": 1}),
+    "s3-mlflow": ("GET", "api/2.0/mlflow-artifacts/artifacts", None),
 }
-ASK_S = 3
+ASK_S = 3.0
 
 
 @pytest.mark.slow
@@ -83,20 +82,12 @@ def started(cli: Cli, settings: Settings, *words: str) -> Walk:
 
 
 def question(site: Site, name: str) -> Callable[[], bool]:
-    """One request to MLflow from the entry node, as its admin; the password goes through stdin."""
-    service = site.kube.get("service", namespace="mlflow", name="mlflow")[0]["spec"]["clusterIP"]
-    path, body = QUESTIONS[name]
-    lines = [
-        f'url = "http://{service}:5000/{path}"',
-        f'header = "Host: {HOST}"',
-        f'user = "admin:{site.vault.read()["mlflow"]["password"]}"',
-        *(['header = "Content-Type: application/json"', f"data = {json.dumps(json.dumps(body))}"] if body else []),
-    ]
+    """One request to MLflow."""
+    web, (method, path, body) = mlflow(site), QUESTIONS[name]
 
     def ask() -> bool:
-        words = ["curl", "-sS", "--fail", "--max-time", str(ASK_S), "-o", "/dev/null", "-K", "-"]
         try:
-            site.hosts.run(site.own.entry.name, words, stdin="\n".join(lines), deadline_s=ASK_S + 10)
+            web.ask(method, path, body, answer_s=ASK_S)
         except (CommandFailed, DeadlineExceeded):
             return False
         return True
