@@ -16,8 +16,9 @@ from serving import __version__, stages
 SETTINGS = {env: load(env, platform="rehearsal") for env in ("rehearsal", "chameleon")}
 RELEASES = [(env, release) for env, settings in SETTINGS.items() for release in releases.every(settings)]
 OURS = [(env, release) for env, release in RELEASES if release.chart]
-PRIVILEGED: dict[str, str] = {}
+PRIVILEGED: dict[str, str] = {"csi-rclone-shim": "mounts on its node for other pods"}
 """Releases that may ask for what nobody else may, and why."""
+POD_MAKERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "RayCluster")
 
 
 def ids(value: str | Release) -> str:
@@ -132,7 +133,7 @@ def test_pods_ask_for_no_privilege(env: str, release: Release) -> None:
     text = templates(release)
     assert ("privileged: true" in text) == (release.name in PRIVILEGED)
     assert "hostNetwork" not in text
-    workloads = sum(text.count(f"kind: {kind}\n") for kind in ("Deployment", "StatefulSet", "DaemonSet", "RayCluster"))
+    workloads = sum(text.count(f"kind: {kind}\n") for kind in POD_MAKERS)
     assert (workloads >= 1) == any(ready.condition != "Exists" for ready in release.ready)
     assert text.count("imagePullPolicy: IfNotPresent") >= workloads
     assert text.count("allowPrivilegeEscalation: false") >= workloads
