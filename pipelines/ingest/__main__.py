@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     ask.add_argument("--questions", type=_questions, required=True, help="a JSON list of texts, or one text")
     ask.add_argument("--prefix", default="", help="only documents whose name begins so")
     ask.add_argument("--limit", type=_positive, default=3, help="chunks a question")
-    ask.add_argument("--out", type=Path, required=True, help="file for the answers")
+    ask.add_argument("--out", type=Path, required=True, help="folder for answers.json and summary.txt")
     return parser.parse_args(argv)
 
 
@@ -90,11 +91,9 @@ def _ask(args: argparse.Namespace, config: Config) -> None:
     answers = steps.ask(
         post, Vectors.open(), args.questions, prefix=args.prefix, limit=args.limit, most=config.embed_texts
     )
-    told = [{"question": answer.question, "hits": answer.hits} for answer in answers]
-    args.out.write_text(json.dumps(told))
-    for answer in answers:
-        nearest = answer.hits[0]["document"] if answer.hits else "nothing"
-        log.info("%s -> %s", answer.question, nearest)
+    (args.out / "answers.json").write_text(json.dumps([asdict(answer) for answer in answers]))
+    (args.out / "summary.txt").write_text("\n".join(answer.text for answer in answers))
+    log.info("\n".join(answer.text for answer in answers))
 
 
 STEPS: Mapping[str, Callable[[argparse.Namespace, Config], None]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.ingest import chunks, stage
@@ -16,7 +16,7 @@ from pipelines.ingest.pdf import Text
 from pipelines.ingest.report import Row, Source
 from pipelines.ingest.stage import Post
 from pipelines.ingest.store import Store
-from pipelines.ingest.vectors import Vectors
+from pipelines.ingest.vectors import Hit, Vectors
 
 log = logging.getLogger("ingest")
 Read = Callable[[bytes], Text]
@@ -27,7 +27,13 @@ class Answer:
     """What was found for one question, nearest first."""
 
     question: str
-    hits: list[dict[str, object]]
+    hits: list[Hit]
+
+    @property
+    def text(self) -> str:
+        """For people: the question and the documents that were found."""
+        documents = dict.fromkeys(hit.document for hit in self.hits)
+        return f"{self.question}\n  {', '.join(documents) or 'nothing'}"
 
 
 def list_documents(store: Store, *, prefix: str, batch: int, out: Path) -> None:
@@ -61,7 +67,7 @@ def ask(post: Post, vectors: Vectors, questions: Sequence[str], *, prefix: str, 
     """The nearest chunks to each question."""
     embedded = stage.embed(questions, post, most=most)
     return [
-        Answer(question, [asdict(hit) for hit in vectors.nearest(vector, embedded.model, prefix=prefix, limit=limit)])
+        Answer(question, vectors.nearest(vector, embedded.model, prefix=prefix, limit=limit))
         for question, vector in zip(questions, embedded.vectors, strict=True)
     ]
 

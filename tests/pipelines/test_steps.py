@@ -13,7 +13,7 @@ from pipelines.ingest import report as reports
 from pipelines.ingest.__main__ import STEPS, main, parse
 from pipelines.ingest.config import Config, from_env
 from pipelines.ingest.errors import ConfigInvalid
-from pipelines.ingest.vectors import Vectors
+from pipelines.ingest.vectors import Hit, Vectors
 from tests.pipelines.ingest_doubles import CONFIG, Database, Stage, store
 from verify.drills import papers
 
@@ -76,7 +76,8 @@ def test_questions_are_answered_in_order() -> None:
     database = Database(found=[("d", 0, "text", 0.1)])
     found = steps.ask(Stage(), Vectors(database), ["a", "b"], prefix="", limit=1, most=8)
     assert [answer.question for answer in found] == ["a", "b"]
-    assert found[0].hits == [{"document": "d", "position": 0, "text": "text", "distance": 0.1}]
+    assert found[0].hits == [Hit("d", 0, "text", 0.1)]
+    assert found[0].text == "a\n  d"
 
 
 @pytest.mark.parametrize(
