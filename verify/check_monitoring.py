@@ -34,6 +34,7 @@ TARGETS: Mapping[str, Mapping[str, int]] = {
     "kvm-tacc": {
         "kube-state-metrics": 1,
         "argocd-application-controller": 1,
+        "argocd-repo-server": 1,
         "prometheus": 1,
         "blackbox-exporter": 1,
         "postgres-exporter": 1,
@@ -44,8 +45,10 @@ TARGETS: Mapping[str, Mapping[str, int]] = {
     "chi-uc": {
         "kube-state-metrics": 1,
         "argocd-application-controller": 1,
+        "argocd-repo-server": 1,
         "prometheus-agent": 1,
         "gpu": 1,
+        "kuberay-operator": 1,
         "serving": len(stages.NAMES),
         "ray": 3,
     },
