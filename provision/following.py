@@ -45,13 +45,9 @@ class Reader(_Row):
 
 
 class Keeper(_Row):
-    """A workload with a copy of its own. secrets: patterns. command: gives it the new value; () restarts it.
-
-    keeps: keys that stay as they are when an entry gets a new value.
-    """
+    """A workload with a copy of its own. secrets: patterns. command: gives it the new value; () restarts it."""
 
     command: tuple[str, ...] = ()
-    keeps: tuple[str, ...] = ()
 
 
 class Table(BaseModel):

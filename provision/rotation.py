@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from provision import appsecrets, embedded, following, say
 from provision.commands import Json, Options, confirm, finish, session, settings_of
@@ -17,7 +18,7 @@ from provision.settings import Settings
 from provision.site import Site
 from provision.step import Change
 from provision.steps import NAMES, secrets
-from provision.vault import SecretSpec
+from provision.vault import PREVIOUS, SecretSpec
 from provision.walk import walk
 
 
@@ -36,20 +37,22 @@ def rotate(options: Options, name: str) -> Json:
         _show(name, due if goes_on else {site.name: (*due[site.name], *takes(site, name)) for site in order})
         if settings.spends and not options.yes:
             confirm(f"Give {name} a new value?")
+        started = time.monotonic()
         if not goes_on:
-            order[0].vault.renew(entry, keys_that_stay(settings, name))
-        started, results = time.monotonic(), list[Result]()
-        for site in order:
-            if not any(result.error for result in results):
-                stand = {site.name: set(NAMES) - {secrets.NAME}}
-                results += walk([secrets], {site.name: site}, check=True, stand=stand)
+            order[0].vault.renew(entry)
+        results = _follow(order)
+        if any(key.startswith(PREVIOUS) for key in entry.keys) and not any(result.error for result in results):
+            order[0].vault.forget(entry)  # all have the new one
+            results += _follow(order)
         return {**finish(settings, run, results, time.monotonic() - started), "rotated": name}
 
 
 def rotatable(settings: Settings, name: str) -> SecretSpec:
     """The vault entry of a secret. Raises UsageError for one that is not ours to make."""
-    wanted = [secret for site in settings.sites for secret in appsecrets.wanted(settings, site)]
-    specs = {secret.name: appsecrets.entry_of(secret, settings) for secret in wanted}
+    specs: dict[str, SecretSpec] = {}
+    for secret in (secret for site in settings.sites for secret in appsecrets.wanted(settings, site)):
+        spec, known = appsecrets.entry_of(secret, settings), specs.get(secret.name)
+        specs[secret.name] = replace(spec, keys=tuple(dict.fromkeys((*(known.keys if known else ()), *spec.keys))))
     ours = ", ".join(sorted(key for key, spec in specs.items() if spec.kind == "passwords"))
     if name not in specs:
         raise UsageError(f"no secret {name!r}", why=f"there are: {ours}", next="invoke --help provision.secrets")
@@ -62,9 +65,13 @@ def rotatable(settings: Settings, name: str) -> SecretSpec:
     return specs[name]
 
 
-def keys_that_stay(settings: Settings, name: str) -> Sequence[str]:
-    """Keys of an entry that are names rather than secrets."""
-    return [key for keeper in following.table(settings).keepers(name) for key in keeper.keeps]
+def _follow(order: Sequence[Site]) -> list[Result]:
+    """Bring one site after the other to what the vault has; a failure ends it."""
+    results: list[Result] = []
+    for site in order:
+        if not any(result.error for result in results):
+            results += walk([secrets], {site.name: site}, check=True, stand={site.name: set(NAMES) - {secrets.NAME}})
+    return results
 
 
 def takes(site: Site, name: str) -> Sequence[Change]:

@@ -7,7 +7,7 @@ cd /work
 # "@<application>.access@" -> the key. Values go through files: a command line can be read by others.
 for folder in /run/secrets/s3/*/; do
   name=$(basename "$folder")
-  for key in access secret; do
+  for key in access secret previous-access previous-secret; do
     printf 's|@%s.%s@|%s|g\n' "$name" "$key" "$(cat "$folder$key")"
   done
 done > keys.sed
