@@ -110,6 +110,7 @@ ZEROES: tuple[Zero, ...] = (
         (r"check_monitoring::test_the_rules",),
         areas=("monitoring::test_the_rules_of_this_checkout_are_loaded",),
     ),
+    Zero("s3", KVM),
     Zero("mlflow", KVM),
     Zero(
         "argo-workflows", KVM, (r"check_workflows::test_a_workflow_succeeds",), (r"check_workflows::",), ("workflows",)
