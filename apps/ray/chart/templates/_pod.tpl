@@ -36,7 +36,10 @@ securityContext:
 # glibc makes an arena a thread otherwise: memory that nothing uses.
 - {name: MALLOC_ARENA_MAX, value: "2"}
 - {name: GPU_MEM_LIMIT_MIB, value: {{ .Values.workers.gpu_memory_mib | quote }}}
-- {name: MLFLOW_TRACKING_URI, value: {{ .Values.mlflow | quote }}}
+- {name: MLFLOW_TRACKING_URI, value: {{ .Values.mlflow.uri | quote }}}
+- {name: MLFLOW_TRACKING_USERNAME, value: {{ .Values.mlflow.user }}}
+- name: MLFLOW_TRACKING_PASSWORD
+  valueFrom: {secretKeyRef: {name: mlflow, key: password}}
 - {name: CHECKPOINTS_BUCKET, value: {{ .Values.platform }}-{{ .Values.site }}-checkpoints}
 - {name: AWS_ENDPOINT_URL_S3, value: {{ .Values.checkpoints.endpoint | quote }}}
 - {name: AWS_DEFAULT_REGION, value: {{ .Values.checkpoints.region }}}
