@@ -48,9 +48,9 @@ def rows(site: Site) -> Holdings:
     """`database.table` -> its rows."""
     found: dict[str, Holding] = {}
     for database, tables in TABLES.items():
-        there = set(_psql(site, database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'").split())
+        there = set(psql(site, database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'").split())
         for table in (table for table in tables if table in there):
-            count, checksum = _psql(site, database, _summed(table)).split("|")
+            count, checksum = psql(site, database, _summed(table)).split("|")
             found[f"{database}.{table}"] = Holding(int(count), checksum)
     return found
 
@@ -94,18 +94,19 @@ def told(holdings: Holdings) -> str:
     return ", ".join(f"{name} {holding.count}" for name, holding in holdings.items() if holding.count)
 
 
+def psql(site: Site, database: str, sql: str) -> str:
+    """Run SQL over the pod's own socket as the owner of everything."""
+    command = ["psql", "-h", "/run/postgresql", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-qAt"]
+    words = ["exec", "-i", "-n", "data", "statefulset/postgresql", "-c", "postgresql", "--", *command]
+    return site.kube.run(*words, stdin=f"{sql};").stdout.strip()
+
+
 def _summed(table: str) -> str:
     """Count and checksum of a table's rows, in whatever order they lie."""
     row = "md5(row_to_json(one)::text)"
     return (
         f"SELECT count(*) || '|' || coalesce(md5(string_agg({row}, '' ORDER BY {row})), '') FROM public.{table} AS one"
     )
-
-
-def _psql(site: Site, database: str, sql: str) -> str:
-    command = ["psql", "-h", "/run/postgresql", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-qAt"]
-    words = ["exec", "-i", "-n", "data", "statefulset/postgresql", "-c", "postgresql", "--", *command]
-    return site.kube.run(*words, stdin=f"{sql};").stdout.strip()
 
 
 def _digest(lines: Sequence[str]) -> str:

@@ -58,3 +58,14 @@ def basic(user: str, password: str) -> Mapping[str, str]:
 def mlflow(site: Site) -> Web:
     """MLflow, as its admin."""
     return Web(site, "mlflow", "mlflow", 5000, basic("admin", site.vault.read()["mlflow"]["password"]))
+
+
+def label_studio(site: Site) -> Web:
+    """Label Studio, with its admin's token."""
+    token = site.vault.read()["label-studio"]["token"]
+    return Web(site, "label-studio", "label-studio", 8080, {"Authorization": f"Token {token}"})
+
+
+def jupyter(site: Site) -> Web:
+    """JupyterLab, with its token."""
+    return Web(site, "jupyter", "jupyter", 8888, {"Authorization": f"token {site.vault.read()['jupyter']['token']}"})

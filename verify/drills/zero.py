@@ -112,6 +112,8 @@ ZEROES: tuple[Zero, ...] = (
     ),
     Zero("s3", KVM),
     Zero("mlflow", KVM),
+    Zero("label-studio", KVM),
+    Zero("jupyter", KVM),
     Zero(
         "argo-workflows", KVM, (r"check_workflows::test_a_workflow_succeeds",), (r"check_workflows::",), ("workflows",)
     ),
