@@ -15,6 +15,7 @@ from verify import gpu_pods
 from verify.gpu_pods import RESOURCE, GpuPods
 
 if TYPE_CHECKING:
+    from provision.site import Site
     from verify.conftest import NodeUnderTest
 
 
@@ -54,10 +55,10 @@ def test_nvml_names_every_card_of_the_settings(
     assert [card for card in cards if abs(card["gib"] - want.vram_gib) > slack] == []
 
 
-@pytest.fixture
-def lent(gpu: NodeUnderTest) -> Iterator[GpuPods]:
+@pytest.fixture(scope="module")
+def lent(gpu: NodeUnderTest, namespaced: Callable[[Site], str]) -> Iterator[GpuPods]:
     """Pods of ours that ask for shares and give way to everybody; gone afterwards."""
-    with gpu_pods.lent(gpu.site) as made:
+    with gpu_pods.lent(gpu.site, namespaced(gpu.site)) as made:
         yield made
 
 
@@ -95,7 +96,7 @@ def test_two_shares_for_one_pod_are_refused(
     gpu: NodeUnderTest, lent: GpuPods, budget: Callable[[str], float], figure: Callable[[str], None]
 ) -> None:
     """Put on the node past the scheduler, the pod is turned away there: it never starts."""
-    status = lent.forced(gpu.name, shares=2, deadline_s=budget("gpu.refused_deadline_s"))
+    status = lent.decided(2, node=gpu.name, deadline_s=budget("gpu.refused_deadline_s"))
     figure(told(_wanted(gpu), f"{status['reason']}: {status['message']}"))
     assert (status["phase"], status["reason"]) == ("Failed", "UnexpectedAdmissionError")
 

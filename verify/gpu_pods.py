@@ -12,7 +12,6 @@ from provision.wait import never, wait_until
 from verify import lent as lent_objects
 
 RESOURCE = "nvidia.com/gpu.shared"
-NAMESPACE = "tandem-verify-gpu"
 PRIORITY = "tandem-verify"
 EVERY_S = 0.3
 
@@ -22,40 +21,44 @@ class GpuPods:
     """Pods in a namespace of ours at one site."""
 
     site: Site
+    namespace: str
 
     def reason_of_waiting(self, count: int, *, deadline_s: float) -> str:
         """Make so many pods of one share each; what the scheduler says of one that it cannot place."""
-        self.site.kube.apply([pod(f"share-{number}", 1) for number in range(count)])
+        self.site.kube.apply([self.pod(f"share-{number}", 1) for number in range(count)])
         return wait_until(
             f"{count} pods of one share: one that cannot be placed",
-            lambda: unplaced(self.site.kube.get("pod", namespace=NAMESPACE)),
+            lambda: unplaced(self.site.kube.get("pod", namespace=self.namespace)),
             bool,
             never,
             deadline_s=deadline_s,
             every_s=EVERY_S,
         )
 
-    def forced(self, node: str, *, shares: int, deadline_s: float) -> Mapping[str, Any]:
-        """Make one pod of so many shares on a node, past the scheduler; its status once it has ended or runs."""
-        return self.ended(pod("forced", shares, node), deadline_s=deadline_s)
-
-    def ended(self, wanted: Mapping[str, Any], *, deadline_s: float) -> Mapping[str, Any]:
-        """Make a pod; its status once it has ended or runs."""
-        self.site.kube.apply([wanted])
-        name = wanted["metadata"]["name"]
+    def decided(self, shares: int, *, node: str = "", deadline_s: float) -> Mapping[str, Any]:
+        """Make one pod of so many shares, with a node past the scheduler; its status once it has ended or runs."""
+        self.site.kube.apply([self.pod("greedy", shares, node)])
         return wait_until(
-            f"pod {name}: decided",
-            lambda: self.site.kube.get("pod", namespace=NAMESPACE, name=name)[0]["status"],
+            f"pod of {shares} shares: decided",
+            lambda: self.site.kube.get("pod", namespace=self.namespace, name="greedy")[0]["status"],
             lambda status: status["phase"] in {"Failed", "Running", "Succeeded"},
             never,
             deadline_s=deadline_s,
             every_s=EVERY_S,
         )
 
+    def pod(self, name: str, shares: int, node: str = "") -> Any:
+        """One pod that asks for shares."""
+        made = lent_objects.pod(name, self.namespace, "sleep 600")
+        made["metadata"]["labels"]["asks"] = PRIORITY
+        made["spec"]["containers"][0]["resources"]["limits"][RESOURCE] = shares
+        made["spec"] |= {"priorityClassName": PRIORITY, **({"nodeName": node} if node else {})}
+        return made
+
 
 @contextmanager
-def lent(site: Site) -> Iterator[GpuPods]:
-    """Namespace and priority class, gone afterwards with every pod."""
+def lent(site: Site, namespace: str) -> Iterator[GpuPods]:
+    """The priority class, gone afterwards with every pod of it."""
     priority = {
         "apiVersion": "scheduling.k8s.io/v1",
         "kind": "PriorityClass",
@@ -64,10 +67,10 @@ def lent(site: Site) -> Iterator[GpuPods]:
         "preemptionPolicy": "Never",
     }
     try:
-        site.kube.apply([priority, lent_objects.namespace(NAMESPACE)])
-        yield GpuPods(site)
+        site.kube.apply([priority])
+        yield GpuPods(site, namespace)
     finally:
-        site.kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", deadline_s=70.0)
+        site.kube.run("delete", "pods", "-n", namespace, "-l", f"asks={PRIORITY}", "--grace-period=0", "--force")
         site.kube.run("delete", "priorityclass", PRIORITY, "--ignore-not-found")
 
 
@@ -80,11 +83,3 @@ def unplaced(pods: Sequence[Any]) -> str:
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable"
     ]
     return told[0] if told else ""
-
-
-def pod(name: str, shares: int, node: str = "") -> Any:
-    """One pod that asks for shares; with a node, on it past the scheduler."""
-    made = lent_objects.pod(name, NAMESPACE, "sleep 600")
-    made["spec"]["containers"][0]["resources"]["limits"][RESOURCE] = shares
-    made["spec"] |= {"priorityClassName": PRIORITY, **({"nodeName": node} if node else {})}
-    return made

@@ -18,13 +18,15 @@ WORKERS = "ray.io/node-type=worker"
 
 
 @pytest.fixture
-def free(doors: Mapping[str, Site], settings: Settings, cli: Cli) -> Iterator[GpuPods]:
+def free(
+    doors: Mapping[str, Site], settings: Settings, cli: Cli, namespaced: Callable[[Site], str]
+) -> Iterator[GpuPods]:
     """Ray's workers give up their shares as long as their operator is away."""
     site = doors[settings.link.client]
     site.kube.run("scale", *OPERATOR, "--replicas=0")
     try:
         site.kube.run("delete", "pod", "-n", "ray", "-l", WORKERS, "--wait=true", deadline_s=60.0)
-        with gpu_pods.lent(site) as made:
+        with gpu_pods.lent(site, namespaced(site)) as made:
             yield made
     finally:
         site.kube.run("scale", *OPERATOR, "--replicas=1")
@@ -40,7 +42,7 @@ def free(doors: Mapping[str, Site], settings: Settings, cli: Cli) -> Iterator[Gp
 @pytest.mark.breaks
 def test_two_free_shares_are_not_given_to_one_pod(free: GpuPods, cli: Cli, figure: Callable[[str], None]) -> None:
     """The scheduler sees two and would give them; the plugin says why it does not."""
-    status = free.ended(gpu_pods.pod("greedy", 2), deadline_s=cli.budget("gpu.refused_deadline_s"))
+    status = free.decided(2, deadline_s=cli.budget("gpu.refused_deadline_s"))
     figure(f"{status['reason']}: {status['message']}")
     assert (status["phase"], status["reason"]) == ("Failed", "UnexpectedAdmissionError")
     assert "maximum request size for shared resources is 1; found 2" in status["message"]
