@@ -123,10 +123,10 @@ def shown(
 def test_every_target_is_up(
     job: tuple[str, str], up: Mapping[tuple[str, str], int], settings: Settings, figure: Callable[[str], None]
 ) -> None:
-    """As many as there should be, by site and job."""
+    """As many as there should be, by site and job; a pod that was replaced is still counted for five minutes."""
     told = ", GPU: simulated" if job[1] == "gpu" and "GPU" in settings.simulated else ""
     figure(f"{up.get(job, 0)} up{told}")
-    assert up.get(job, 0) == expected(settings)[job]
+    assert up.get(job, 0) >= expected(settings)[job]
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.id)
