@@ -20,17 +20,27 @@ REFUSED = {401, 403}
 
 
 @pytest.fixture(scope="module")
-def told(both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[Mapping[str, Any]]:
-    """What a pod at the CPU site was told by the cluster."""
-    with ray_caller.caller(both, NAMESPACE, budget) as caller:
-        yield caller.transaction("check")
-
-
-@pytest.fixture(scope="module")
 def given(both: tuple[Site, Site]) -> Mapping[str, Any]:
     """The values of the release."""
     site = both[1]
     return values.of(releases.named("ray", site.name, site.settings), site.settings)
+
+
+@pytest.fixture(scope="module")
+def told(
+    both: tuple[Site, Site], given: Mapping[str, Any], budget: Callable[[str], float]
+) -> Iterator[Mapping[str, Any]]:
+    """What a pod at the CPU site was told by the cluster, whose pods may just have been made anew."""
+    nodes = 1 + given["workers"]["replicas"]
+    with ray_caller.caller(both, NAMESPACE, budget) as caller:
+        wait_until(
+            "ray: head and workers are ready",
+            lambda: ray_caller.ready(both[1]),
+            lambda count: count == nodes,
+            never,
+            deadline_s=budget("ray.up_deadline_s"),
+        )
+        yield caller.transaction("check")
 
 
 def test_a_job_trains_on_every_workers_share(

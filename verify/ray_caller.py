@@ -54,6 +54,14 @@ class Caller:
         }
 
 
+def ready(site: Site, kind: str = "") -> int:
+    """Ray pods that are ready: all of them, or the workers."""
+    selector = f"ray.io/cluster=raycluster{kind and f',ray.io/node-type={kind}'}"
+    pods = site.kube.get("pod", namespace="ray", selector=selector)
+    conditions = [told for pod in pods for told in pod["status"].get("conditions", ()) if told["type"] == "Ready"]
+    return sum(told["status"] == "True" for told in conditions)
+
+
 @contextmanager
 def caller(both: tuple[Site, Site], namespace: str, budget: Callable[[str], float]) -> Iterator[Caller]:
     """The pod in a namespace of its own, gone afterwards."""

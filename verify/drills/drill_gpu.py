@@ -12,6 +12,7 @@ from provision.wait import never, wait_until
 from verify import gpu_pods
 from verify.drills.cli import Cli
 from verify.gpu_pods import GpuPods
+from verify.ray_caller import ready
 
 OPERATOR = ("-n", "ray", "deployment", "kuberay-operator")
 WORKERS = "ray.io/node-type=worker"
@@ -32,7 +33,7 @@ def free(
         site.kube.run("scale", *OPERATOR, "--replicas=1")
         wait_until(
             "ray: the workers are back",
-            lambda: ready(site),
+            lambda: ready(site, "worker"),
             lambda count: count == 2,
             never,
             deadline_s=cli.budget("drill.ray_back_s"),
@@ -46,14 +47,3 @@ def test_two_free_shares_are_not_given_to_one_pod(free: GpuPods, cli: Cli, figur
     figure(f"{status['reason']}: {status['message']}")
     assert (status["phase"], status["reason"]) == ("Failed", "UnexpectedAdmissionError")
     assert "maximum request size for shared resources is 1; found 2" in status["message"]
-
-
-def ready(site: Site) -> int:
-    """Workers that are ready."""
-    pods = site.kube.get("pod", namespace="ray", selector=WORKERS)
-    return sum(
-        condition["status"] == "True"
-        for pod in pods
-        for condition in pod["status"].get("conditions", ())
-        if condition["type"] == "Ready"
-    )

@@ -13,12 +13,12 @@ from provision.threads import interruptible
 from provision.wait import never, wait_until
 from verify import ray_caller
 from verify.drills.cli import Cli
-from verify.drills.drill_gpu import WORKERS, ready
-from verify.ray_caller import Caller
+from verify.ray_caller import Caller, ready
 
 NAMESPACE = "tandem-verify-ray"
 EPOCHS, PAUSE_S = 40, 0.5  # twenty seconds of training, a checkpoint each two and a half
 KILL_AFTER_S = 15.0
+WORKERS = "ray.io/node-type=worker"
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_job_outlives_one_of_its_workers(caller: Caller, cli: Cli, figure: Cal
     assert killed not in {one["pod"] for one in outcomes}
     wait_until(
         "ray: both workers are ready",
-        lambda: ready(caller.there),
+        lambda: ready(caller.there, "worker"),
         lambda count: count == 2,
         never,
         deadline_s=cli.budget("drill.ray_back_s"),
