@@ -32,6 +32,7 @@ AREAS = (
     "secrets",
     "tunnel",
     "charts",
+    "postgresql",
     "monitoring",
     "argocd",
     "capacity",

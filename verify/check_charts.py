@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from provision import helm, releases, rollout, shell, values
+from provision import helm, releases, rollout, values
 from provision.appsecrets import LINK_NAMESPACE
 from provision.releases import Release
 from provision.settings import Settings, load
@@ -19,17 +19,6 @@ IMAGE = "docker.io/library/busybox:1.35.0"
 NAMESPACE = "tandem-verify-charts"
 TEXT = "A tunnel between two sites carries vectors as well as words."
 DIMENSIONS = 384
-SCHEMA = '"tandem-verify"'
-# Three unit-ish vectors along three axes; the query lies nearest to the second.
-WRITE = f"""
-CREATE SCHEMA {SCHEMA};
-CREATE TABLE {SCHEMA}.chunks (name text, embedding vector(3));
-INSERT INTO {SCHEMA}.chunks VALUES ('first', '[1,0,0]'), ('second', '[0,1,0]'), ('third', '[0,0,1]');
-CREATE INDEX ON {SCHEMA}.chunks USING hnsw (embedding vector_cosine_ops);
-"""
-POSTGRESQL = ("exec", "-i", "--pod-running-timeout=5s", "-n", "data", "statefulset/postgresql", "--")
-NEAREST = f"SELECT name FROM {SCHEMA}.chunks ORDER BY embedding <=> '[0.1,0.9,0.2]' LIMIT 1;"
-DROP = f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -97,24 +86,6 @@ def test_release_is_deployed_and_ready(
     assert here.faults[release.name] == ""
 
 
-@pytest.mark.sites("kvm-tacc")
-def test_postgresql_finds_the_nearest_vector(site: Site) -> None:
-    """Written and committed in a schema of our own, found again through an index by another connection."""
-    try:
-        _psql(site, DROP + WRITE)
-        nearest = _psql(site, NEAREST)
-    finally:
-        _psql(site, DROP)
-    assert nearest == "second"
-
-
-@pytest.mark.sites("kvm-tacc")
-def test_postgresql_takes_the_vaults_password_only(site: Site) -> None:
-    """Over the network, as an application comes in; the password goes through stdin."""
-    assert _login(site, "wrong").code == 2
-    assert _login(site, site.vault.read()["postgresql"]["password"]).stdout.strip() == "1"
-
-
 def test_a_pod_across_gets_an_embedding(
     stage: Stage, caller: Site, budget: Callable[[str], float], figure: Callable[[str], None]
 ) -> None:
@@ -128,14 +99,3 @@ def test_a_pod_across_gets_an_embedding(
     figure(f"{answer['model']} {answer['version']}: {len(vector)} numbers, length {math.hypot(*vector):.4f}")
     assert len(vector) == DIMENSIONS
     assert math.isclose(math.hypot(*vector), 1.0, abs_tol=budget("charts.length_tolerance"))
-
-
-def _psql(site: Site, sql: str) -> str:
-    """Run SQL over the pod's own socket as the owner of the database."""
-    command = ["psql", "-h", "/run/postgresql", "-U", "postgres", "-d", "tandem", "-v", "ON_ERROR_STOP=1", "-qAt"]
-    return site.kube.run(*POSTGRESQL, *command, stdin=sql).stdout.strip()
-
-
-def _login(site: Site, password: str) -> shell.Result:
-    script = "read -r PGPASSWORD; export PGPASSWORD; psql -h postgresql.data.svc -U tandem -d tandem -w -Atc 'SELECT 1'"
-    return site.kube.run(*POSTGRESQL, "sh", "-c", script, stdin=f"{password}\n", ok=(0, 1, 2))

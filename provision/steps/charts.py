@@ -26,7 +26,10 @@ DEADLINE_S = 1800
 SETTLE_S = 60
 CHECKS = tuple(
     f"check_{area}"
-    for area in ("charts", "monitoring", "argocd", "capacity", "workflows", "storage_class", "onnx", "gpu", "ray")
+    for area in (
+        *("charts", "postgresql", "monitoring", "argocd", "capacity", "workflows"),
+        *("storage_class", "onnx", "gpu", "ray"),
+    )
 )
 
 CURRENT, ABSENT = "current", "not there"

@@ -114,13 +114,13 @@ FAULTS = (
         step="charts",
         site="kvm-tacc",
         break_it=scale_postgresql_to_zero,
-        must=r"check_charts::test_postgresql_finds_the_nearest_vector\[kvm-tacc\]$",
+        must=r"check_postgresql::test_the_nearest_vector_is_found\[kvm-tacc\]$",
         may=(
-            r"check_charts::test_postgresql_",
+            r"check_postgresql::",
             r"check_charts::test_release_.*\[kvm-tacc-postgresql\]$",
             r"check_monitoring::test_every_panel.*postgresql",
         ),
-        areas=("charts",),
+        areas=("charts", "postgresql"),
     ),
     Fault(
         "tunnel-stopped",

@@ -101,8 +101,15 @@ ZEROES: tuple[Zero, ...] = (
     Zero(
         "postgresql",
         KVM,
-        (r"check_charts::test_postgresql_finds", r"check_charts::test_postgresql_takes"),
+        (
+            r"check_postgresql::test_the_nearest",
+            r"check_postgresql::test_each_role",
+            r"check_postgresql::test_every_migration",
+            r"check_postgresql::test_the_log",
+            r"check_postgresql::test_the_last_base_backup",
+        ),
         (released(KVM, "mlflow", "label-studio", "argo-workflows", "postgres-exporter", "jupyter"),),
+        ("postgresql",),
     ),
     Zero(
         "prometheus",

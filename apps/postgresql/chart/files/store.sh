@@ -15,15 +15,16 @@ server="generation-$BACKUP_GENERATION"
 AWS_ACCESS_KEY_ID=$(cat $key/access)
 AWS_SECRET_ACCESS_KEY=$(cat $key/secret)
 AWS_DEFAULT_REGION=$(cat $key/region)
-# Debian's botocore trusts the file that installing ca-certificates makes; in the image nothing is installed.
-AWS_CA_BUNDLE=/tmp/ca.pem
-[ -s $AWS_CA_BUNDLE ] || { cat /usr/share/ca-certificates/mozilla/*.crt > $AWS_CA_BUNDLE.$$; mv $AWS_CA_BUNDLE.$$ $AWS_CA_BUNDLE; }
+# Debian's Python trusts the file that installing ca-certificates makes; in the image nothing is installed.
+trusted=/etc/ssl/certs/ca-certificates.crt
+[ -s $trusted ] || { cat /usr/share/ca-certificates/mozilla/*.crt > $trusted.$$ && mv $trusted.$$ $trusted; }
 # Not every S3 knows the checksums that newer clients send unasked.
 AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
 AWS_EC2_METADATA_DISABLED=true AWS_MAX_ATTEMPTS=2
-PYTHONPYCACHEPREFIX=/tmp/python
-export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION AWS_CA_BUNDLE AWS_REQUEST_CHECKSUM_CALCULATION \
-  AWS_RESPONSE_CHECKSUM_VALIDATION AWS_EC2_METADATA_DISABLED AWS_MAX_ATTEMPTS PYTHONPYCACHEPREFIX
+PYTHONPYCACHEPREFIX=/tmp/python PYTHONWARNINGS=ignore
+export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION AWS_REQUEST_CHECKSUM_CALCULATION \
+  AWS_RESPONSE_CHECKSUM_VALIDATION AWS_EC2_METADATA_DISABLED AWS_MAX_ATTEMPTS PYTHONPYCACHEPREFIX \
+  PYTHONWARNINGS
 
 barman() {
   tool=$1 limit=$2
