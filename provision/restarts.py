@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from provision import appsecrets, following, manifests
 from provision.appsecrets import WantedSecret
+from provision.errors import PreconditionMissing
 from provision.site import Site
 from provision.vault import digest
 from provision.wait import never, wait_until
@@ -18,6 +19,8 @@ def put(site: Site, secret: WantedSecret) -> None:
     """Write a Secret from the vault; values go to kubectl's stdin and nowhere else."""
     vault = site.vault.read()
     data = appsecrets.values(secret, site.settings, vault)
+    if not data:
+        raise PreconditionMissing(f"{secret.path}: the vault lacks its values", next="invoke provision.secrets")
     mark = digest(vault, data)
     there = site.kube.get("secret", namespace=secret.namespace, name=secret.name)
     marks = there[0]["metadata"].get("annotations", {}) if there else {}

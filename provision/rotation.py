@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from provision import appsecrets, embedded, following, say
 from provision.commands import Json, Options, confirm, finish, session, settings_of
@@ -49,10 +48,8 @@ def rotate(options: Options, name: str) -> Json:
 
 def rotatable(settings: Settings, name: str) -> SecretSpec:
     """The vault entry of a secret. Raises UsageError for one that is not ours to make."""
-    specs: dict[str, SecretSpec] = {}
-    for secret in (secret for site in settings.sites for secret in appsecrets.wanted(settings, site)):
-        spec, known = appsecrets.entry_of(secret, settings), specs.get(secret.name)
-        specs[secret.name] = replace(spec, keys=tuple(dict.fromkeys((*(known.keys if known else ()), *spec.keys))))
+    wanted = [secret for site in settings.sites for secret in appsecrets.wanted(settings, site)]
+    specs = {secret.name: appsecrets.entry_of(secret, settings) for secret in wanted}
     ours = ", ".join(sorted(key for key, spec in specs.items() if spec.kind == "passwords"))
     if name not in specs:
         raise UsageError(f"no secret {name!r}", why=f"there are: {ours}", next="invoke --help provision.secrets")
