@@ -12,6 +12,7 @@ import yaml
 
 from provision import prometheus, values
 from provision.settings import ROOT, load
+from serving import metrics
 from tests.apps.test_charts import named, settings
 from verify import check_monitoring, panels
 
@@ -65,6 +66,12 @@ def test_what_the_rules_and_panels_ask_of_kubernetes_is_told() -> None:
 def test_what_the_rules_and_panels_ask_of_a_kubelet_is_kept(job: str, prefix: str) -> None:
     for name in words(rf"\b{prefix}\w+"):
         assert any(re.fullmatch(pattern, name) for pattern in kept(job)), name
+
+
+def test_what_the_rules_and_panels_ask_of_a_stage_is_counted_by_it() -> None:
+    told = metrics.Metrics("testing").text().decode()
+    known = set(re.findall(r"^# TYPE (\w+)", told, re.MULTILINE))
+    assert known >= {re.sub(r"_bucket$", "", name) for name in words(r"\bserving_\w+")}
 
 
 def test_a_record_that_is_asked_for_is_made() -> None:
