@@ -24,13 +24,8 @@ NEEDS = ("secrets",)
 JOINS = False
 DEADLINE_S = 1800
 SETTLE_S = 60
-CHECKS = tuple(
-    f"check_{area}"
-    for area in (
-        *("charts", "postgresql", "monitoring", "argocd", "capacity", "workflows"),
-        *("storage_class", "onnx", "gpu", "ray"),
-    )
-)
+AREAS = "charts postgresql monitoring argocd capacity workflows storage_class onnx gpu ray"
+CHECKS = tuple(f"check_{area}" for area in AREAS.split())
 
 CURRENT, ABSENT = "current", "not there"
 
