@@ -79,7 +79,8 @@ def install(site: Site, release: Release) -> None:
     for need in release.needs:
         await_ready(site, releases.named(need, site.name, site.settings))
     _free(site, release)
-    for definitions in release.crds:
+    owned = [one for one in releases.at(site.name, site.settings) if one.owner == "argocd"] if release.serves else []
+    for definitions in (definitions for one in (release, *owned) for definitions in one.crds):
         crds.apply(site, definitions)
     helm.deploy(site.kube.connect(), release, values.of(release, site.settings), values.inputs(release, site.settings))
 
@@ -105,6 +106,8 @@ def hand_over(site: Site, release: Release) -> None:
 
 def await_synced(site: Site, release: Release) -> None:
     """Wait until Argo CD says that a release is as this checkout wants it and healthy, then for its own conditions."""
+    for definitions in release.crds:
+        crds.apply(site, definitions)
     commit = values.commit_at(release.site, site.settings)
     applications.refresh(site, release.name)
     wait_until(
