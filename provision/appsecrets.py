@@ -19,6 +19,7 @@ from provision.vault import Entries, SecretSpec, digest
 LINK_NAMESPACE = "tandem-link"
 PULL_SECRET = "registry"
 OBJECT_STORE = "object-store"
+RCLONE, RCLONE_KEY = "rclone", "configData"
 DOCKER_TYPE = "kubernetes.io/dockerconfigjson"
 DOCKER_KEY = ".dockerconfigjson"
 
@@ -78,8 +79,15 @@ def wanted(settings: Settings, site_name: str) -> tuple[WantedSecret, ...]:
 
 
 def entry_of(secret: WantedSecret, settings: Settings) -> SecretSpec:
-    """The vault entry behind a Secret."""
-    return entries(settings).get(secret.name) or SecretSpec(secret.name, secret.keys)
+    """The vault entry behind a Secret, with the keys of all Secrets of its name, wherever they are.
+
+    rclone's configuration is another form of the object store's key.
+    """
+    name = OBJECT_STORE if secret.name == RCLONE else secret.name
+    if name in (known := entries(settings)):
+        return known[name]
+    named = [one.keys for site in settings.sites for one in wanted(settings, site) if one.name == name]
+    return SecretSpec(name, tuple(dict.fromkeys(key for keys in (secret.keys, *named) for key in keys)))
 
 
 def entries(settings: Settings) -> Mapping[str, SecretSpec]:
@@ -102,6 +110,9 @@ def values(secret: WantedSecret, settings: Settings, vault: Entries) -> Mapping[
             return {}
         hosts = (*settings.registry.upstreams, settings.registry.mirror)
         return {DOCKER_KEY: manifests.docker_config(entry["user"], entry["password"], hosts)}
+    if secret.name == RCLONE:
+        store = vault.get(OBJECT_STORE, {})
+        return {RCLONE_KEY: manifests.rclone_config(store)} if store else {}
     return {key: entry[key] for key in secret.keys} if all(key in entry for key in secret.keys) else {}
 
 

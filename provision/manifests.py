@@ -80,6 +80,19 @@ def secret(
     }
 
 
+def rclone_config(store: Mapping[str, str]) -> str:
+    """rclone's configuration of the remote `store`, from an S3 key and where it is good."""
+    told = {
+        "type": "s3",
+        "provider": "Other",
+        "access_key_id": store["access"],
+        "secret_access_key": store["secret"],
+        "endpoint": store["endpoint"],
+        "region": store["region"],
+    }
+    return "\n".join(["[store]", *(f"{key} = {value}" for key, value in told.items()), ""])
+
+
 def docker_config(user: str, password: str, hosts: Sequence[str]) -> str:
     """The text of `.dockerconfigjson`: the same credentials for every host of the list."""
     entry = {"username": user, "password": password, "auth": b64encode(f"{user}:{password}".encode()).decode()}
