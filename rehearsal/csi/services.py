@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ log = logging.getLogger("csi")
 
 NAME = "rclone.csi.veloxpack.io"  # the testbed's driver: claims and classes are the same in both environments
 VERSION = "0.1.0-shim"
+REGISTERED = Path("/tmp/registered")  # there once the kubelet has taken us: the pod is ready
 
 Answer = Callable[[Any], Any]
 Methods = Mapping[str, tuple[Any, Answer]]
@@ -83,7 +85,7 @@ def registration(endpoint: str) -> grpc.GenericRpcHandler:
         if not status.plugin_registered:
             log.error("the kubelet does not take us: %s", status.error)
             os._exit(1)  # started anew, we are asked again
-        log.info("registered")
+        REGISTERED.touch()
         return messages.Empty()
 
     told = messages.Registration(type_="CSIPlugin", name=NAME, endpoint=endpoint, supported_versions=["1.0.0"])

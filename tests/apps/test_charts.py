@@ -136,7 +136,7 @@ def test_pods_ask_for_no_privilege(env: str, release: Release) -> None:
     workloads = sum(text.count(f"kind: {kind}\n") for kind in POD_MAKERS)
     assert (workloads >= 1) == any(ready.condition != "Exists" for ready in release.ready)
     assert text.count("imagePullPolicy: IfNotPresent") >= workloads
-    assert text.count("allowPrivilegeEscalation: false") >= workloads
+    assert text.count("allowPrivilegeEscalation: false") + text.count("privileged: true") >= workloads
     assert text.count("enableServiceLinks: false") == workloads
 
 
