@@ -107,7 +107,8 @@ def test_only_what_is_made_here_is_rotated() -> None:
 
 def test_the_table_speaks_of_secrets_and_namespaces_that_exist() -> None:
     rows = following.table(REHEARSAL)
-    wanted = [secret for site in REHEARSAL.sites for secret in appsecrets.wanted(REHEARSAL, site)]
+    both = (REHEARSAL, load("chameleon", platform="case"))
+    wanted = [secret for settings in both for site in settings.sites for secret in appsecrets.wanted(settings, site)]
     names, spaces = {secret.name for secret in wanted}, {release.namespace for release in releases.every(REHEARSAL)}
     assert [row for row in (*rows.keeper, *rows.reader) if row.namespace not in spaces] == []
     assert [name for row in rows.reader for name in row.secrets if name not in names] == []
