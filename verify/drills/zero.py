@@ -93,7 +93,9 @@ def released(site: str, *names: str) -> str:
 
 KVM, CHI = "kvm-tacc", "chi-uc"
 ZEROES: tuple[Zero, ...] = (
-    Zero("block-storage", KVM, (r"check_storage_class::",), areas=("storage_class",)),
+    Zero("block-storage", KVM, (r"check_storage_class::test_block",), areas=("storage_class",)),
+    Zero("csi-rclone-shim", KVM, areas=("storage_class",)),
+    Zero("csi-rclone-shim", CHI, areas=("storage_class",)),
     Zero("argocd", KVM, may=(r"check_argocd::test_the_application_of",), areas=("argocd",)),
     Zero("argocd", CHI, may=(r"check_argocd::test_the_application_of",), areas=("argocd",)),
     Zero("git", KVM, (r"check_argocd::test_the_repository.*\[kvm-tacc\]$",), areas=("argocd",)),
@@ -101,14 +103,11 @@ ZEROES: tuple[Zero, ...] = (
     Zero(
         "postgresql",
         KVM,
+        (r"check_postgresql::test_the_nearest_vector",),
         (
-            r"check_postgresql::test_the_nearest",
-            r"check_postgresql::test_each_role",
-            r"check_postgresql::test_every_migration",
-            r"check_postgresql::test_the_log",
-            r"check_postgresql::test_the_last_base_backup",
+            r"check_postgresql::",
+            released(KVM, "mlflow", "label-studio", "argo-workflows", "postgres-exporter", "jupyter"),
         ),
-        (released(KVM, "mlflow", "label-studio", "argo-workflows", "postgres-exporter", "jupyter"),),
         ("postgresql",),
     ),
     Zero(
