@@ -6,7 +6,7 @@ draws the same queries: where its image cannot be had, this is all there is of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import pytest
@@ -17,7 +17,6 @@ from provision.errors import CommandFailed, DeadlineExceeded
 from provision.prometheus import Sample
 from provision.settings import ROOT, Settings, load
 from provision.site import Site
-from provision.threads import interruptible
 from provision.wait import never, wait_until
 from serving import stages
 from serving.stages import Stage
@@ -27,7 +26,6 @@ from verify.panels import Panel
 T = TypeVar("T")
 RULES = ROOT / "apps" / "prometheus" / "chart" / "rules"
 PANELS = panels.load()
-ASKED_AT_ONCE = 4
 A_NODE = ("kubelet", "cadvisor", "node-exporter")
 """Jobs with a target on every node."""
 TARGETS: Mapping[str, Mapping[str, int]] = {
@@ -107,17 +105,33 @@ def shown(
     budget: Callable[[str], float],
 ) -> Mapping[str, int]:
     """Query of a panel -> series in its answer, once each has some or the time is over."""
-    found: dict[str, int] = {}
+    queries = [query for panel in PANELS for query in panel.queries]
+    return settled(
+        "prometheus: every panel has data",
+        lambda: counted(queries, ask),
+        lambda found: all(found.values()),
+        budget("monitoring.samples_deadline_s") if up else 0.0,
+    )
 
-    def ask_the_rest() -> list[str]:
-        rest = [query for panel in PANELS for query in panel.queries if not found.get(query)]
-        with interruptible(ASKED_AT_ONCE) as pool:
-            found.update(zip(rest, map(len, pool.map(ask, rest)), strict=True))
-        return [query for query in rest if not found[query]]
 
-    deadline_s = budget("monitoring.samples_deadline_s") if up else 0.0
-    settled("prometheus: every panel has data", ask_the_rest, lambda rest: not rest, deadline_s)
-    return found
+@pytest.fixture(scope="module")
+def ready(
+    ask: Callable[[str], tuple[Sample, ...]], up: Mapping[tuple[str, str], int], budget: Callable[[str], float]
+) -> Sequence[Sample]:
+    """What the stages say of themselves, once all are ready or the time is over."""
+    return settled(
+        "prometheus: every stage is ready",
+        lambda: ask("max by (site, stage) (serving_ready)"),
+        lambda found: len(found) == len(stages.NAMES) and all(one.value == 1 for one in found),
+        budget("monitoring.samples_deadline_s") if up else 0.0,
+    )
+
+
+def counted(queries: Sequence[str], ask: Callable[[str], tuple[Sample, ...]]) -> Mapping[str, int]:
+    """Query -> series in its answer; all of them in one question, since each costs as much as all."""
+    parts = [f'label_replace(count({query}), "n", "{n}", "", "")' for n, query in enumerate(queries)]
+    found = {int(one.labels["n"]): int(one.value) for one in ask(" or ".join(parts))}
+    return {query: found.get(n, 0) for n, query in enumerate(queries)}
 
 
 def test_every_target_is_up(
@@ -176,11 +190,9 @@ def test_samples_come_through_the_link(
     assert [age for age in ages if age <= limit_s] != []
 
 
-def test_metrics_of_the_stage_arrive(
-    stage: Stage, ask: Callable[[str], tuple[Sample, ...]], up: Mapping[tuple[str, str], int], both: tuple[Site, Site]
-) -> None:
+def test_metrics_of_the_stage_arrive(stage: Stage, ready: Sequence[Sample], both: tuple[Site, Site]) -> None:
     """The stage says that it is ready, from its site, in the Prometheus of the other."""
-    found = ask(f'serving_ready{{stage="{stage.name}"}}')
+    found = [one for one in ready if one.labels["stage"] == stage.name]
     assert {(one.labels["site"], one.value) for one in found} == {(both[1].name, 1.0)}
 
 
