@@ -10,10 +10,10 @@ from verify.drills.web import jupyter, label_studio, mlflow
 NAME = "tandem-verify-rebuild"
 NOTEBOOK = f"api/contents/{NAME}.ipynb"
 CHUNKS = 100
-VECTOR = "(SELECT array_agg(random() + 0 * n) FROM generate_series(1, 384))::vector"
+VECTOR = "ARRAY(SELECT random() + 0 * n FROM generate_series(1, 384))::vector"  # another one for each n
 VECTORS = f"""
 INSERT INTO chunks (document, position, text, embedding, model, model_version, precision)
-SELECT '{NAME}', n, 'piece ' || n, {VECTOR}, '{NAME}', '1', 'fp32' FROM generate_series(1, {CHUNKS}) AS n
+SELECT '{NAME}', n, 'piece ' || n, {VECTOR}, '{NAME}', '1', 'fp32' FROM generate_series(1, {CHUNKS}) AS n;
 """
 LABELS = (
     '<View><Text name="text" value="$text"/><Choices name="kind" toName="text"><Choice value="kept"/></Choices></View>'
@@ -41,7 +41,7 @@ def make(site: Site) -> None:
 
 def remove(site: Site) -> None:
     """All of it, as far as it is there."""
-    holdings.psql(site, "tandem", f"DELETE FROM chunks WHERE document = '{NAME}'")
+    holdings.psql(site, "tandem", f"DELETE FROM chunks WHERE document = '{NAME}';")
     web, named = mlflow(site), {"max_results": 100, "filter": f"name = '{NAME}'"}
     for experiment in web.ask("POST", "api/2.0/mlflow/experiments/search", named).get("experiments", ()):
         # Deleted experiments keep their name: the next drill needs it.
