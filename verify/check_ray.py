@@ -40,7 +40,7 @@ def told(
             never,
             deadline_s=budget("ray.up_deadline_s"),
         )
-        yield caller.transaction("check")
+        yield caller.transaction("check", "--epochs", "10")
 
 
 def test_a_job_trains_on_every_workers_share(

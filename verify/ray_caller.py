@@ -32,7 +32,15 @@ class Caller:
         """Run one training job and one client; see ray_inside.py. The checkpoints of `folder` are gone afterwards."""
         prefix = f"{PREFIX}/{folder}"
         entrypoint = " ".join(["python", "-m", "pipelines.train", "--prefix", prefix, *words])
-        given = json.dumps({**self._addresses(prefix), "entrypoint": entrypoint, "deadline_s": self.deadline_s})
+        return self._ask(prefix, {"what": "transaction", "entrypoint": entrypoint, "deadline_s": self.deadline_s})
+
+    def written(self, folder: str) -> list[str]:
+        """Names of the checkpoints in a folder now."""
+        keys: list[str] = self._ask(f"{PREFIX}/{folder}", {"what": "written"})["keys"]
+        return [key.rpartition("/")[2] for key in keys]
+
+    def _ask(self, prefix: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        given = json.dumps({**self._addresses(prefix), **question})
         said = self.here.kube.run(
             *("exec", "-i", "-n", self.namespace, "caller", "--", "python", "-c", INSIDE.read_text()),
             stdin=given,

@@ -1,7 +1,7 @@
 """Run inside a workbench pod at the CPU site: a job and a client of the RayCluster, through the link.
 
-stdin: JSON {token, dashboard, client, entrypoint, deadline_s, s3: {access, secret, endpoint, bucket, prefix}}.
-stdout: JSON {refused, job, client, checkpoint}; what the check asserts is there, nothing is judged here.
+stdin: JSON {what, token, dashboard, client, entrypoint, deadline_s, s3: {access, secret, endpoint, bucket, prefix}}.
+stdout: JSON, by `what`: see `transaction` and `written`. What a check asserts is there, nothing is judged here.
 """
 
 from __future__ import annotations
@@ -21,8 +21,19 @@ REQUEST_S = 20.0
 
 
 def main() -> None:
-    """Everything once; the client comes while the job runs."""
+    """What was asked for."""
     given = json.load(sys.stdin)
+    told = {"transaction": transaction, "written": written}[given["what"]](given)
+    sys.stdout.write(f"{json.dumps(told)}\n")
+
+
+def written(given: Mapping[str, Any]) -> dict[str, Any]:
+    """{keys: of the checkpoints that are there now}."""
+    return {"keys": listed(store(given["s3"]), given["s3"])}
+
+
+def transaction(given: Mapping[str, Any]) -> dict[str, Any]:
+    """{refused, dashboard, client, job, checkpoint}: everything once; the client comes while the job runs."""
     url, token = given["dashboard"], given["token"]
     try:
         refused = {who: ask(url, "api/jobs/", bearer)[0] for who, bearer in (("nobody", ""), ("wrong", "x" * 32))}
@@ -34,15 +45,14 @@ def main() -> None:
         found = timed(lambda: checkpoint(given["s3"], job))
     finally:
         left = clean(given["s3"])
-    told = {
+    job["ms"] = (time.perf_counter() - started) * 1000
+    return {
         "refused": refused,
         "dashboard": dashboard,
         "client": client,
         "job": job,
         "checkpoint": {**found, "left": left},
     }
-    job["ms"] = (time.perf_counter() - started) * 1000
-    sys.stdout.write(f"{json.dumps(told)}\n")
 
 
 def timed(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

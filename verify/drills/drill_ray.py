@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
+from pipelines.train import job
 from provision.settings import Settings
 from provision.site import Site
 from provision.threads import interruptible
@@ -17,7 +17,7 @@ from verify.ray_caller import Caller, ready
 
 NAMESPACE = "tandem-verify-ray"
 EPOCHS, PAUSE_S = 40, 0.5  # twenty seconds of training, a checkpoint each two and a half
-KILL_AFTER_S = 15.0
+FOLDER = "drill"
 WORKERS = "ray.io/node-type=worker"
 
 
@@ -33,10 +33,9 @@ def caller(doors: Mapping[str, Site], settings: Settings, cli: Cli) -> Iterator[
 def test_a_job_outlives_one_of_its_workers(caller: Caller, cli: Cli, figure: Callable[[str], None]) -> None:
     """Killed without grace once checkpoints are there; the task is started again and goes on from its last one."""
     words = ("--epochs", str(EPOCHS), "--pause-s", str(PAUSE_S))
-    started = time.monotonic()
     with interruptible(1) as pool:
-        answer = pool.submit(caller.transaction, "drill", *words)
-        killed = kill_one(caller.there, started + KILL_AFTER_S)
+        answer = pool.submit(caller.transaction, FOLDER, *words)
+        killed = kill_one(caller)
         told = answer.result()
     outcomes = told["job"]["result"].get("outcomes", [])
     figure(f"{killed} killed; job {told['job']['status']} after {told['job']['ms'] / 1000:.0f} s")
@@ -54,9 +53,17 @@ def test_a_job_outlives_one_of_its_workers(caller: Caller, cli: Cli, figure: Cal
     )
 
 
-def kill_one(site: Site, at: float) -> str:
-    """At a moment of the monotonic clock, end one worker without grace; returns its name."""
-    wait_until("the job is under way", time.monotonic, lambda now: now >= at, never, deadline_s=60.0, every_s=0.5)
+def kill_one(caller: Caller) -> str:
+    """Once every candidate has left a checkpoint, end one worker without grace; returns its name."""
+    wait_until(
+        "every candidate's first checkpoint",
+        lambda: caller.written(FOLDER),
+        lambda found: len(found) >= len(job.CANDIDATES),
+        never,
+        deadline_s=caller.deadline_s,
+        every_s=0.5,
+    )
+    site = caller.there
     name = str(site.kube.get("pod", namespace="ray", selector=WORKERS)[0]["metadata"]["name"])
     site.kube.run("delete", "pod", name, "-n", "ray", "--grace-period=0", "--force", "--wait=false")
     return name
