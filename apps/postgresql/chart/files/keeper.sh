@@ -20,5 +20,8 @@ while :; do
   if [ "$(ask --command "SELECT base_backup_age_s > $BACKUP_EVERY_HOURS * 3600 FROM backup_status")" = t ]; then
     keep || echo "base backup failed; next try in $RETRY_S s" >&2
   fi
+  # The checkpointer goes to sleep before a starting server is up, and then minds no archive_timeout for minutes, unless
+  # a checkpoint wakes it.
+  printf '%s\n' "SELECT 'CHECKPOINT' WHERE now() - pg_postmaster_start_time() < interval '$((2 * RETRY_S)) s' \\gexec" | ask
   sleep "$RETRY_S"
 done

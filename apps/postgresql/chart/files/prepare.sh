@@ -25,10 +25,15 @@ fi
 # A volume whose group was set anew is group-writable all through, and the server refuses such a directory.
 chmod 0700 "$PGDATA"
 
-# A server without a network; up when recovery, if there is one, is over. It leaves its log to the next one's archiver.
+# A server without a network. It leaves its log to the next one's archiver.
 pg_ctl start --wait --timeout 7200 --pgdata "$PGDATA" --options \
-  "--config_file=/etc/tandem/postgresql.conf --listen_addresses= --archive_command= --hot_standby=off"
+  "--config_file=/etc/tandem/postgresql.conf --listen_addresses= --archive_command="
 trap 'pg_ctl stop --wait --mode fast --pgdata "$PGDATA"' EXIT
+# After a restore it answers before its recovery is over; a recovery that fails ends it.
+until [ "$(psql --dbname postgres --tuples-only --no-align --command 'SELECT pg_is_in_recovery()')" = f ]; do
+  pg_ctl status --pgdata "$PGDATA" > /dev/null
+  sleep 1
+done
 /etc/tandem/roles.sh
 psql --dbname postgres --file /etc/tandem/backups.sql
 /etc/tandem/migrate.sh
