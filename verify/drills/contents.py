@@ -9,6 +9,8 @@ from verify.drills.web import jupyter, label_studio, mlflow
 
 NAME = "tandem-verify-rebuild"
 NOTEBOOK = f"api/contents/{NAME}.ipynb"
+# JupyterLab moves what is deleted into a folder of its own.
+TRASH = f"find /mnt/block/jupyter_* -path '*/Trash/*' -name '{NAME}*' -delete"
 CHUNKS = 100
 VECTOR = "ARRAY(SELECT random() + 0 * n FROM generate_series(1, 384))::vector"  # another one for each n
 VECTORS = f"""
@@ -57,6 +59,7 @@ def remove(site: Site) -> None:
     except CommandFailed as gone:
         if "404" not in str(gone):
             raise
+    site.hosts.script(site.own.entry.name, TRASH)
 
 
 def _run(site: Site) -> None:

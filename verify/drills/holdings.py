@@ -24,9 +24,7 @@ TABLES: Mapping[str, Sequence[str]] = {
     "label_studio": ("project", "task", "task_completion", "prediction"),
     "argo": ("argo_archived_workflows",),
 }
-NOTEBOOKS = (
-    "find /mnt/block -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' -type f -exec sha256sum {} + | sort -k 2"
-)
+NOTEBOOKS = "find /mnt/block -name '*.ipynb' -not -path '*/.*' -type f -exec sha256sum {} + | sort -k 2"
 # Backups go on by themselves; what else of the object store changes without anybody's doing is named here too.
 MOVING = ("backups",)
 WINDOW = "10m"

@@ -117,8 +117,8 @@ ZEROES: tuple[Zero, ...] = (
         areas=("monitoring::test_the_rules_of_this_checkout_are_loaded",),
     ),
     Zero("s3", KVM),
-    Zero("mlflow", KVM),
-    Zero("label-studio", KVM),
+    Zero("mlflow", KVM, (r"check_mlflow::test_a_run_is_logged",), (r"check_mlflow::",), ("mlflow",)),
+    Zero("label-studio", KVM, (r"check_label_studio::test_tasks",), (r"check_label_studio::",), ("label_studio",)),
     Zero("jupyter", KVM),
     Zero(
         "argo-workflows", KVM, (r"check_workflows::test_a_workflow_succeeds",), (r"check_workflows::",), ("workflows",)
