@@ -22,6 +22,7 @@ AREAS = (
     "lease",
     "storage",
     "storage_class",
+    "object_store",
     "network",
     "reach",
     "exposure",

@@ -179,8 +179,8 @@ def _show_plans(settings: Settings, plans: Sequence[Plan]) -> None:
     total = sum(len(plan.changes) for plan in plans)
     price = pricing.price(settings)
     say.line("tandem", "plan", f"{total} changes; {price.text()}; engine: {settings.kubernetes.engine}")
-    for name in settings.simulated:
-        say.line("tandem", "note", f"{name}: simulated")
+    for caveat in settings.caveats:
+        say.line("tandem", "note", caveat)
 
 
 def _confirm(plans: Sequence[Plan], settings: Settings) -> None:

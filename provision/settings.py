@@ -132,6 +132,11 @@ class Settings(Model):
     sites: dict[str, SiteSettings]
 
     @property
+    def caveats(self) -> tuple[str, ...]:
+        """What every summary says: `GPU: simulated`; an entry of `simulated` with a colon says itself what stands in."""
+        return tuple(name if ":" in name else f"{name}: simulated" for name in self.simulated)
+
+    @property
     def apps_dir(self) -> Path:
         """The folder of the applications; `apps` is relative to the checkout."""
         return ROOT / self.apps

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision import settings
+from provision import releases, settings
 from provision.errors import SettingsError
 from provision.settings import Settings
 from serving import stages
@@ -187,6 +187,10 @@ def test_names_carry_platform_site_role_and_number(loaded: Settings) -> None:
 def test_what_is_simulated_is_said_where_it_is(loaded: Settings) -> None:
     cards = [site.gpu.simulated for site in loaded.sites.values() if site.gpu]
     assert any(cards) == ("GPU" in loaded.simulated)
+    driver = "StorageClass object: CSI shim"
+    shims = [release.name for release in releases.at("chi-uc", loaded) if release.name.endswith("-shim")]
+    assert bool(shims) == (driver in loaded.simulated) == (driver in loaded.caveats)
+    assert any(cards) == ("GPU: simulated" in loaded.caveats)
 
 
 def test_keys_lie_outside_the_checkout(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ NEEDS = ("secrets",)
 JOINS = False
 DEADLINE_S = 1800
 SETTLE_S = 60
-AREAS = "charts postgresql monitoring argocd capacity workflows storage_class onnx gpu ray"
+AREAS = "charts postgresql monitoring argocd capacity workflows storage_class object_store onnx gpu ray"
 CHECKS = tuple(f"check_{area}" for area in AREAS.split())
 
 CURRENT, ABSENT = "current", "not there"
