@@ -133,7 +133,7 @@ class Settings(Model):
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What every summary says: `GPU: simulated`; an entry of `simulated` with a colon says itself what stands in."""
+        """What every summary says: `GPU: simulated`; an entry of `simulated` with a colon is said as it stands."""
         return tuple(name if ":" in name else f"{name}: simulated" for name in self.simulated)
 
     @property
