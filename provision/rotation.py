@@ -77,7 +77,8 @@ def takes(site: Site, name: str) -> Sequence[Change]:
     have = secrets.look(site, want)
     paths = {secret.path for secret in want.secrets if secret.name == name}
     writes = [Change("update", f"secret {path}", "a new value") for path in sorted(paths)]
-    return (*writes, *following.changes(want.secrets, paths, have.secrets, have.followers, want.rotation))
+    behind = following.changes(want.secrets, paths, have.secrets, have.followers, want.rotation)
+    return (*writes, *(change for change in behind if concerns(change, name)))
 
 
 def concerns(change: Change, name: str) -> bool:

@@ -113,6 +113,7 @@ def test_the_table_speaks_of_secrets_and_namespaces_that_exist() -> None:
     assert [row for row in (*rows.keeper, *rows.reader) if row.namespace not in spaces] == []
     assert [name for row in rows.reader for name in row.secrets if name not in names] == []
     assert [row for row in rows.keeper if not any(row in rows.keepers(name) for name in names)] == []
+    assert [name for name in names if len({row.workload for row in rows.keepers(name)}) < len(rows.keepers(name))] == []
 
 
 def test_a_wrong_row_is_named(tmp_path: Path) -> None:
