@@ -24,8 +24,8 @@ NEEDS = ("secrets",)
 JOINS = False
 DEADLINE_S = 1800
 SETTLE_S = 60
-AREAS = "charts postgresql monitoring argocd capacity workflows storage_class object_store onnx gpu ray"
-CHECKS = tuple(f"check_{area}" for area in AREAS.split())
+APPLICATIONS = "postgresql mlflow label_studio jupyter monitoring argocd workflows ray"
+CHECKS = tuple(f"check_{area}" for area in f"charts capacity storage_class object_store onnx gpu {APPLICATIONS}".split())
 
 CURRENT, ABSENT = "current", "not there"
 
