@@ -58,8 +58,6 @@ print(json.dumps(listed["ResponseMetadata"]["HTTPStatusCode"]))
 """,
 }
 
-pytestmark = pytest.mark.after("charts")
-
 
 @pytest.fixture(scope="module")
 def anybody(both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[httpx.Client]:

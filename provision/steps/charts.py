@@ -25,7 +25,8 @@ JOINS = False
 DEADLINE_S = 1800
 SETTLE_S = 60
 APPLICATIONS = "postgresql mlflow label_studio jupyter monitoring argocd workflows ray"
-CHECKS = tuple(f"check_{area}" for area in f"charts capacity storage_class object_store onnx gpu {APPLICATIONS}".split())
+AREAS = f"charts capacity storage_class object_store onnx gpu {APPLICATIONS}"
+CHECKS = tuple(f"check_{area}" for area in AREAS.split())
 
 CURRENT, ABSENT = "current", "not there"
 

@@ -125,7 +125,7 @@ ZEROES: tuple[Zero, ...] = (
     ),
     Zero("mlflow", KVM, (r"check_mlflow::test_a_run_is_logged",), (r"check_mlflow::",), ("mlflow",)),
     Zero("label-studio", KVM, (r"check_label_studio::test_tasks",), (r"check_label_studio::",), ("label_studio",)),
-    Zero("jupyter", KVM),
+    Zero("jupyter", KVM, (r"check_jupyter::test_a_notebook",), (r"check_jupyter::",), ("jupyter",)),
     Zero(
         "argo-workflows", KVM, (r"check_workflows::test_a_workflow_succeeds",), (r"check_workflows::",), ("workflows",)
     ),
