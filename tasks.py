@@ -277,13 +277,9 @@ def pipelines_list(_c: Context, env: str = "", platform: str = "", yes: bool = F
     _finish(lambda: pipelines.list_(_options(env, "", platform, yes, json)), json)
 
 
-@task(
-    name="logs",
-    positional=["name"],
-    help=_help("env", "platform", "yes", "json", name="a workflow (default: the newest)"),
-)
+@task(name="logs", positional=["name"], help=_help("env", "platform", "yes", "json", name="a workflow"))
 def pipelines_logs(
-    _c: Context, name: str = "", env: str = "", platform: str = "", yes: bool = False, json: bool = False
+    _c: Context, name: str, env: str = "", platform: str = "", yes: bool = False, json: bool = False
 ) -> None:
     """What each step of a workflow said, from its pod or from what was kept of it."""
     from provision import pipelines

@@ -121,14 +121,12 @@ def list_(options: Options) -> Json:
 
 
 def logs(options: Options, name: str) -> Json:
-    """What each step of a workflow said: its pod while that is there, else what was kept in S3. '': the newest."""
+    """What each step of a workflow said: its pod while that is there, else what was kept in S3."""
     runs = _runs(options)
-    found = runs.live(name)
-    if name and not found:
-        found = runs.archived(name)
+    found = runs.live(name) or runs.archived(name)
     if not found:
-        raise UsageError(f"no workflow {name!r}" if name else "no workflow yet", next="invoke pipelines.list")
-    workflow = max(found, key=lambda one: one.started)
+        raise UsageError(f"no workflow {name!r}", next="invoke pipelines.list")
+    workflow = found[0]
     rows = _read(runs, workflow)
     for row in rows:
         say.line(RELEASE, "log", f"{row['step']}: {row['phase']}{row['message'] and ', '}{row['message']}")

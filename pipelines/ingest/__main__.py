@@ -25,7 +25,8 @@ log = logging.getLogger("ingest")
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """0 done · 1 failed, may be tried again · 2 settings or usage. What is not foreseen ends with its traceback."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    log.setLevel(logging.INFO)
     args = parse(argv)
     try:
         STEPS[args.step](args, configs.from_env(environ))
@@ -64,33 +65,39 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _list(args: argparse.Namespace, config: Config) -> None:
-    steps.list_documents(Store.open(config), prefix=args.prefix, batch=args.batch, out=args.out)
+    with Store.opened(config) as store:
+        steps.list_documents(store, prefix=args.prefix, batch=args.batch, out=args.out)
 
 
 def _extract(args: argparse.Namespace, config: Config) -> None:
     plan = reports.load_plan(args.plan.read_text())
     if not 0 <= args.number < len(plan):
         raise ConfigInvalid(f"--number {args.number}: the plan has {len(plan)} batches")
-    read = partial(reader.read, config=config)
-    args.out.write_text(reports.dump_rows(steps.extract(Store.open(config), read, config, plan[args.number])))
+    with Store.opened(config) as store:
+        rows = steps.extract(store, partial(reader.read, config=config), config, plan[args.number])
+    args.out.write_text(reports.dump_rows(rows))
 
 
 def _load(args: argparse.Namespace, config: Config) -> None:
     rows = reports.load_rows(args.rows.read_text())
     post = stage.over_http(config.embed_url)
-    args.out.write_text(reports.dump_rows(steps.load(Store.open(config), post, Vectors.open(), config, rows)))
+    with Store.opened(config) as store, Vectors.opened() as vectors:
+        rows = steps.load(store, post, vectors, config, rows)
+    args.out.write_text(reports.dump_rows(rows))
 
 
 def _report(args: argparse.Namespace, config: Config) -> None:
     plan = reports.load_plan(args.plan.read_text())
-    steps.report(Store.open(config), plan, args.parts, name=args.name, out=args.out)
+    with Store.opened(config) as store:
+        steps.report(store, plan, args.parts, name=args.name, out=args.out)
 
 
 def _ask(args: argparse.Namespace, config: Config) -> None:
     post = stage.over_http(config.embed_url)
-    answers = steps.ask(
-        post, Vectors.open(), args.questions, prefix=args.prefix, limit=args.limit, most=config.embed_texts
-    )
+    with Vectors.opened() as vectors:
+        answers = steps.ask(
+            post, vectors, args.questions, prefix=args.prefix, limit=args.limit, most=config.embed_texts
+        )
     (args.out / "answers.json").write_text(json.dumps([asdict(answer) for answer in answers]))
     (args.out / "summary.txt").write_text("\n".join(answer.text for answer in answers))
     log.info("\n".join(answer.text for answer in answers))

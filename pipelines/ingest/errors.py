@@ -2,6 +2,8 @@
 
 IngestError          exit code 1: the step may be tried again
 ├── ConfigInvalid    exit code 2: a variable or an argument is wrong, so trying again is pointless
+├── DatabaseAway     PostgreSQL is not there, or went away
+├── StoreError       S3 is not there, or refused
 ├── Incomplete       the parts of a report are not those of its plan
 ├── StageError       the stage's answer is not what was asked for
 │   └── StageAway    it did not answer within the bounded number of attempts
@@ -21,6 +23,14 @@ class ConfigInvalid(IngestError):
     """The environment or the command line is wrong."""
 
     exit_code = 2
+
+
+class DatabaseAway(IngestError):
+    """No connection to PostgreSQL, or not any more."""
+
+
+class StoreError(IngestError):
+    """S3 did not do what it was asked for."""
 
 
 class Incomplete(IngestError):

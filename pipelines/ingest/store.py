@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.ingest.config import Config
+from pipelines.ingest.errors import StoreError
 from pipelines.ingest.report import Source
 
 
@@ -19,10 +21,12 @@ class Store:
     text: str
 
     @classmethod
-    def open(cls, config: Config) -> Store:
-        """With the key, region and checksum rules that AWS_* name; a stalled store ends in an error, not in a wait."""
+    @contextmanager
+    def opened(cls, config: Config) -> Iterator[Store]:
+        """With what AWS_* name; a store that stalls ends in StoreError, not in a wait."""
         import boto3
         from botocore.config import Config as Botocore
+        from botocore.exceptions import BotoCoreError, ClientError
 
         manners = Botocore(
             connect_timeout=10,
@@ -31,7 +35,10 @@ class Store:
             s3={"addressing_style": "path"},
         )
         client = boto3.client("s3", endpoint_url=config.s3_endpoint, config=manners)
-        return cls(client, config.raw_bucket, config.text_bucket)
+        try:
+            yield cls(client, config.raw_bucket, config.text_bucket)
+        except (BotoCoreError, ClientError) as error:
+            raise StoreError(str(error)) from error
 
     def sources(self, prefix: str) -> Iterator[Source]:
         """Every object below a prefix, but no folder markers."""

@@ -6,10 +6,12 @@ not written, so running again leaves no dead rows in the index.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipelines.ingest.errors import DatabaseAway
 from pipelines.ingest.stage import Embedded, Model
 
 CONNECT_S = 15
@@ -50,17 +52,22 @@ class Hit:
 
 @dataclass(frozen=True)
 class Vectors:
-    """The chunks through one connection (psycopg's). boto3's and libpq's settings come from the environment."""
+    """The chunks through one connection (psycopg's)."""
 
     connection: Any
 
     @classmethod
-    def open(cls) -> Vectors:
-        """Connect to what PGHOST, PGDATABASE, PGUSER and PGPASSWORD name."""
+    @contextmanager
+    def opened(cls) -> Iterator[Vectors]:
+        """Connected to what PGHOST, PGDATABASE, PGUSER and PGPASSWORD name. Raises DatabaseAway at any time."""
         import psycopg
 
         options = f"-c statement_timeout={STATEMENT_MS}"
-        return cls(psycopg.connect(connect_timeout=CONNECT_S, options=options))
+        try:
+            with psycopg.connect(connect_timeout=CONNECT_S, options=options) as connection:
+                yield cls(connection)
+        except psycopg.OperationalError as error:
+            raise DatabaseAway(str(error).strip().splitlines()[0]) from error
 
     def put(self, document: str, texts: Sequence[str], embedded: Embedded) -> int:
         """Make a document's chunks exactly these; returns how many of an earlier, longer form are gone."""
