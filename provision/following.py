@@ -144,13 +144,18 @@ def changes(
             untold = secret.path in stale or is_untold(seen.get(secret.path))
             if keeper.command and keeper.namespace == secret.namespace and untold:
                 tell.append(Change("run", f"keeper {secret.path}", f"{keeper.workload} has the old value"))
-    restarts = [(reader, why) for reader in readers if (why := _why(reader, stale, seen, rows))]
-    restarts.sort(key=lambda found: not _keeps(found[0], rows))
+    restarts = [(reader, names) for reader in readers if (names := _behind(reader, stale, seen, rows))]
+    restarts.sort(key=lambda found: not _keeps(*found, rows))
     return [
         *tell,
         *(
-            Change("run", f"restart {reader.path}", f"read {why} before it changed", {"reads": why})
-            for reader, why in restarts
+            Change(
+                "run",
+                f"restart {reader.path}",
+                f"read {', '.join(names)} before it changed",
+                {"reads": " ".join(names)},
+            )
+            for reader, names in restarts
         ),
     ]
 
@@ -160,19 +165,20 @@ def is_untold(secret: Seen | None) -> bool:
     return secret is not None and bool(secret.since) and secret.told != secret.fingerprint
 
 
-def _why(reader: Follower, stale: AbstractSet[str], seen: Mapping[str, Seen], rows: Table) -> str:
-    """The Secrets that a workload is behind; '' for none. Who is told by a command need not start anew."""
+def _behind(reader: Follower, stale: AbstractSet[str], seen: Mapping[str, Seen], rows: Table) -> Sequence[str]:
+    """The Secrets that a workload is behind. Who is told by a command need not start anew."""
     behind = []
     for name in reader.secrets:
         path = f"{reader.namespace}/{name}"
         told = any(keeper.command and _is(keeper, reader) for keeper in rows.keepers(name))
         if not told and path in seen and (path in stale or reader.started < seen[path].since):
             behind.append(name)
-    return ", ".join(behind)
+    return behind
 
 
-def _keeps(reader: Follower, rows: Table) -> bool:
-    return any(_is(keeper, reader) for name in reader.secrets for keeper in rows.keepers(name))
+def _keeps(reader: Follower, names: Sequence[str], rows: Table) -> bool:
+    """Whether a workload has a copy that others need of one of these Secrets."""
+    return any(_is(keeper, reader) for name in names for keeper in rows.keepers(name))
 
 
 def _is(row: _Row, reader: Follower) -> bool:

@@ -83,7 +83,7 @@ def takes(site: Site, name: str) -> Sequence[Change]:
 
 def concerns(change: Change, name: str) -> bool:
     """Whether a change that is due brings the platform to a value of this entry."""
-    reads = str(change.args.get("reads", "")).split(", ")
+    reads = str(change.args.get("reads", "")).split()
     return change.verb != "create" and (name in reads or change.what.rpartition("/")[2] == name)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from provision import appsecrets, following, releases, rotation
+from provision.appsecrets import Seen, WantedSecret
 from provision.errors import SettingsError, UsageError
-from provision.following import Follower, Reader, Table
+from provision.following import Follower, Keeper, Reader, Table
 from provision.settings import load
 from provision.step import Change
 
@@ -86,8 +87,24 @@ def test_a_reader_of_the_table_needs_no_mention() -> None:
     assert found == (Follower("ns", "deployment/web", BORN, ("a",)),)
 
 
+def test_who_has_a_copy_starts_anew_before_the_others() -> None:
+    """It is a keeper of one Secret and a mere reader of another: what counts is the one that changes."""
+    keepers = (
+        Keeper(namespace="s3", workload="deployment/s3", secrets=("s3-*",)),
+        Keeper(namespace="mlflow", workload="deployment/mlflow", secrets=("mlflow",)),
+    )
+    readers = [
+        Follower("mlflow", "deployment/mlflow", BORN, ("mlflow", "s3-mlflow")),
+        Follower("s3", "deployment/s3", BORN, ("s3-mlflow",)),
+    ]
+    wanted = [WantedSecret(one.namespace, "s3-mlflow", ("access",)) for one in readers]
+    seen = {secret.path: Seen(secret.path, "Opaque", ("access",), "00") for secret in wanted}
+    found = following.changes(wanted, set(seen), seen, readers, Table(keeper=keepers))
+    assert [change.what for change in found] == ["restart s3/deployment/s3", "restart mlflow/deployment/mlflow"]
+
+
 def test_a_change_that_is_due_belongs_to_its_entry() -> None:
-    restart = Change("run", "restart ns/deployment/web", "", {"reads": "other, postgresql-mlflow"})
+    restart = Change("run", "restart ns/deployment/web", "", {"reads": "other postgresql-mlflow"})
     assert rotation.concerns(restart, "postgresql-mlflow")
     assert not rotation.concerns(restart, "postgresql")
     assert rotation.concerns(Change("run", "keeper data/postgresql", ""), "postgresql")
