@@ -35,11 +35,17 @@ barman() {
 case $1 in
 archive) barman wal-archive 60 --gzip "$url" "$server" "$2" ;;
 fetch)
-  code=0
-  barman wal-restore 60 "$url" "$server" "$2" "$3" || code=$?
-  # 1: the store has no such piece, so the log ends here. Any other failure must not be taken for its end.
-  [ $code -le 1 ] && exit $code
-  exit 255
+  mkdir -p /tmp/log
+  if ! [ -f "/tmp/log/$2" ]; then
+    code=0
+    timeout 300 python3 /etc/tandem/fetch.py "$url" "$server" "$(cat $key/endpoint)" "$2" /tmp/log || code=$?
+    case $code in
+    0) ;;
+    44) exit 1 ;; # the store has no such piece, so the log ends here
+    *) exit 255 ;; # nothing else may be taken for its end: the server stops
+    esac
+  fi
+  exec mv "/tmp/log/$2" "$3"
   ;;
 backups)
   found=$(barman backup-list 60 "$url" "$server")
