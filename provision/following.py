@@ -145,7 +145,7 @@ def changes(
             if keeper.command and keeper.namespace == secret.namespace and untold:
                 tell.append(Change("run", f"keeper {secret.path}", f"{keeper.workload} has the old value"))
     restarts = [(reader, names) for reader in readers if (names := _behind(reader, stale, seen, rows))]
-    restarts.sort(key=lambda found: not _keeps(*found, rows))
+    restarts.sort(key=lambda found: not _keeps(found[0], found[1], rows))
     return [
         *tell,
         *(
