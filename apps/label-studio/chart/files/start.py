@@ -6,6 +6,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import django
@@ -18,10 +19,24 @@ django.setup()
 
 from core.wsgi import application  # noqa: E402  all that follows needs the settings
 from django.core.management import call_command  # noqa: E402
-from django.db import connections, transaction  # noqa: E402
+from django.db import OperationalError, connection, connections, transaction  # noqa: E402
 from organizations.models import Organization  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 from users.models import User  # noqa: E402
+
+WAIT_S, EVERY_S = 120, 1
+
+
+def await_database():
+    """After a node has come back, both may start at once: ending would make the next try wait longer each time."""
+    over = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return connection.ensure_connection()
+        except OperationalError:
+            if time.monotonic() > over:
+                raise
+        time.sleep(EVERY_S)
 
 
 @transaction.atomic
@@ -43,6 +58,7 @@ def set_admin(email, password, token):
         Token.objects.create(user=user, key=token)
 
 
+await_database()
 call_command("locked_migrate", interactive=False, verbosity=0)
 set_admin(os.environ["ADMIN"], os.environ["ADMIN_PASSWORD"], os.environ["ADMIN_TOKEN"])
 connections.close_all()
