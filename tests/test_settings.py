@@ -80,7 +80,7 @@ def test_an_unknown_key_deep_inside_is_named_with_its_path() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("cpu_scale = 0.1", "cpu_scale = 3", "cpu_scale"),
+        ("cpu_scale = 0.04", "cpu_scale = 3", "cpu_scale"),
         ('cidr = "10.31.1.0/24"', 'cidr = "10.31.1.1/24"', "sites.kvm-tacc.network.cidr"),
         ('engine = "kubeadm"', 'engine = "k3s"', "kubernetes.engine"),
         ('kind = "flavor:instance"', 'kind = "flavour"', "sites.kvm-tacc.lease.kind"),
@@ -94,7 +94,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(old: str, new: str, key: 
 
 
 def test_several_faults_are_all_told() -> None:
-    text = rehearsal("cpu_scale = 0.1", "cpu_scale = 3").replace('engine = "kubeadm"', 'engine = "k3s"')
+    text = rehearsal("cpu_scale = 0.04", "cpu_scale = 3").replace('engine = "kubeadm"', 'engine = "k3s"')
     error = refusal(text)
     assert error.what == "mine.toml: 2 wrong"
     assert len(error.why.splitlines()) == 2
