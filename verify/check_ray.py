@@ -15,7 +15,6 @@ from provision.site import Site
 from provision.wait import never, wait_until
 from verify import ray_caller
 
-NAMESPACE = "tandem-verify-ray"
 REFUSED = {401, 403}
 
 
@@ -28,11 +27,14 @@ def given(both: tuple[Site, Site]) -> Mapping[str, Any]:
 
 @pytest.fixture(scope="module")
 def told(
-    both: tuple[Site, Site], given: Mapping[str, Any], budget: Callable[[str], float]
+    both: tuple[Site, Site],
+    given: Mapping[str, Any],
+    namespaced: Callable[[Site], str],
+    budget: Callable[[str], float],
 ) -> Iterator[Mapping[str, Any]]:
     """What a pod at the CPU site was told by the cluster, whose pods may just have been made anew."""
     nodes = 1 + given["workers"]["replicas"]
-    with ray_caller.caller(both, NAMESPACE, budget) as caller:
+    with ray_caller.caller(both, namespaced(both[0]), budget) as caller:
         wait_until(
             "ray: head and workers are ready",
             lambda: ray_caller.ready(both[1]),

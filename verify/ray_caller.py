@@ -16,6 +16,7 @@ from provision.site import Site
 
 INSIDE = Path(__file__).with_name("ray_inside.py")
 PREFIX = "tandem-verify"
+POD = "ray-caller"
 HOME_S3 = "http://s3.s3.svc:8333"  # the gateway where the pod is; the job comes to it through the link
 
 
@@ -42,7 +43,7 @@ class Caller:
     def _ask(self, prefix: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
         given = json.dumps({**self._addresses(prefix), **question})
         said = self.here.kube.run(
-            *("exec", "-i", "-n", self.namespace, "caller", "--", "python", "-c", INSIDE.read_text()),
+            *("exec", "-i", "-n", self.namespace, POD, "--", "python", "-c", INSIDE.read_text()),
             stdin=given,
             ok=range(256),
             deadline_s=self.deadline_s + 30,
@@ -72,25 +73,23 @@ def ready(site: Site, kind: str = "") -> int:
 
 @contextmanager
 def caller(both: tuple[Site, Site], namespace: str, budget: Callable[[str], float]) -> Iterator[Caller]:
-    """The pod in a namespace of its own, gone afterwards."""
+    """The pod in a namespace of ours, gone afterwards."""
     here, there = both
     try:
-        here.kube.apply(
-            [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, _pod(there, namespace)]
-        )
+        here.kube.apply([_pod(there, namespace)])
         wait_s = budget("ray.pod_deadline_s")
-        words = ("wait", "pod", "caller", "-n", namespace, "--for=condition=Ready", f"--timeout={wait_s:.0f}s")
+        words = ("wait", "pod", POD, "-n", namespace, "--for=condition=Ready", f"--timeout={wait_s:.0f}s")
         here.kube.run(*words, deadline_s=wait_s + 10)
         yield Caller(here, there, namespace, budget("ray.job_deadline_s"))
     finally:
-        here.kube.run("delete", "namespace", namespace, "--ignore-not-found", deadline_s=70.0)
+        here.kube.run("delete", "pod", POD, "-n", namespace, "--ignore-not-found", "--grace-period=0", "--force")
 
 
 def _pod(there: Site, namespace: str) -> Any:
     """The image is the cluster's own, so client and cluster are of one version."""
     release = releases.named("ray", there.name, there.settings)
     container = {
-        "name": "caller",
+        "name": POD,
         "image": values.of(release, there.settings)["image"],
         "command": ["sleep", "3600"],
         "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
@@ -98,6 +97,6 @@ def _pod(there: Site, namespace: str) -> Any:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "caller", "namespace": namespace},
+        "metadata": {"name": POD, "namespace": namespace},
         "spec": {"containers": [container], "terminationGracePeriodSeconds": 0, "enableServiceLinks": False},
     }

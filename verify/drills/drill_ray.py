@@ -15,17 +15,18 @@ from verify import ray_caller
 from verify.drills.cli import Cli
 from verify.ray_caller import Caller, ready
 
-NAMESPACE = "tandem-verify-ray"
 EPOCHS, PAUSE_S = 40, 0.5  # twenty seconds of training, a checkpoint each two and a half
 FOLDER = "drill"
 WORKERS = "ray.io/node-type=worker"
 
 
 @pytest.fixture
-def caller(doors: Mapping[str, Site], settings: Settings, cli: Cli) -> Iterator[Caller]:
+def caller(
+    doors: Mapping[str, Site], settings: Settings, cli: Cli, namespaced: Callable[[Site], str]
+) -> Iterator[Caller]:
     """A pod at the other site."""
     both = doors[settings.link.server], doors[settings.link.client]
-    with ray_caller.caller(both, NAMESPACE, cli.budget) as made:
+    with ray_caller.caller(both, namespaced(both[0]), cli.budget) as made:
         yield made
 
 
