@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,12 @@ def refresh(site: Site, name: str) -> None:
     for each in (ROOT, name):
         if site.kube.get(KIND, namespace=NAMESPACE, name=each):
             site.kube.run("annotate", KIND, each, "-n", NAMESPACE, f"{REFRESH}=normal", "--overwrite")
+
+
+def resume(site: Site) -> None:
+    """Helm compares a custom resource with its last manifest only: what somebody switched off there stays off."""
+    policy = {"spec": {"syncPolicy": {"automated": {"prune": True, "selfHeal": True}}}}
+    site.kube.run("patch", KIND, ROOT, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(policy))
 
 
 def delete_all(site: Site) -> None:

@@ -119,6 +119,8 @@ def await_synced(site: Site, release: Release) -> None:
         every_s=readiness.EVERY_S,
         next=f"kubectl --kubeconfig {site.kube.kubeconfig} describe application {release.name} -n argocd",
     )
+    if release.serves:
+        applications.resume(site)
     await_ready(site, release)
 
 
