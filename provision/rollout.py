@@ -83,6 +83,8 @@ def install(site: Site, release: Release) -> None:
     for definitions in (definitions for one in (release, *owned) for definitions in one.crds):
         crds.apply(site, definitions)
     helm.deploy(site.kube.connect(), release, values.of(release, site.settings), values.inputs(release, site.settings))
+    if release.serves:
+        applications.resume(site)
 
 
 def bring(site: Site, what: str, release: Release) -> None:
@@ -119,8 +121,6 @@ def await_synced(site: Site, release: Release) -> None:
         every_s=readiness.EVERY_S,
         next=f"kubectl --kubeconfig {site.kube.kubeconfig} describe application {release.name} -n argocd",
     )
-    if release.serves:
-        applications.resume(site)
     await_ready(site, release)
 
 
