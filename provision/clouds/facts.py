@@ -23,14 +23,13 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease. status: Blazar's (PENDING ACTIVE TERMINATED ERROR and the ways between). ends: seconds since 1970."""
+    """A lease. status: Blazar's (PENDING ACTIVE TERMINATED ERROR and the ways between)."""
 
     name: str
     status: str
     hours_left: float
     reservations: tuple[Reservation, ...] = ()
     id: str = ""
-    ends: int = 0
 
 
 @dataclass(frozen=True, slots=True)
