@@ -22,6 +22,7 @@ AREAS = (
     "lease",
     "storage",
     "storage_class",
+    "object_store",
     "network",
     "reach",
     "exposure",
@@ -32,9 +33,18 @@ AREAS = (
     "secrets",
     "tunnel",
     "charts",
+    "postgresql",
+    "mlflow",
+    "label_studio",
+    "jupyter",
+    "monitoring",
+    "argocd",
+    "capacity",
+    "workflows",
+    "ray",
     "onnx",
 )
-PYTHON_FILES = ("provision", "rehearsal", "serving", "verify", "tests", "tasks.py", "noxfile.py")
+PYTHON_FILES = ("provision", "rehearsal", "serving", "pipelines", "verify", "tests", "tasks.py", "noxfile.py")
 
 
 def _pytest_verify(session: nox.Session, *files: str) -> None:
@@ -79,6 +89,14 @@ def charts(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def rules(session: nox.Session) -> None:
+    """Prometheus' rules, by its own promtool: each alert fires where it should and stays silent where it should."""
+    session.env["PATH"] = os.pathsep.join([str(cache_dir() / "tools"), os.environ.get("PATH", "")])
+    for verb, folder in (("check", "apps/prometheus/chart/rules"), ("test", "tests/apps/rules")):
+        session.run("promtool", verb, "rules", *sorted(map(str, Path(folder).glob("*.yaml"))), external=True)
+
+
+@nox.session(venv_backend="none")
 def rehearsal(session: nox.Session) -> None:
     """Nothing -> verified platform on this machine; again with zero changes; every check; then nothing is left."""
     session.env["TANDEM_ENV"] = "rehearsal"
@@ -86,6 +104,7 @@ def rehearsal(session: nox.Session) -> None:
         session.run("invoke", "provision.all", external=True)
         session.run("invoke", "provision.plan", "--check", external=True)
         charts(session)
+        rules(session)
         _pytest_verify(session)
     finally:
         session.run("invoke", "provision.destroy", "--data", "--yes", external=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +116,42 @@ def destroy(
 
 def _step_task(name: str, runbook: str) -> Task[Any]:
     def body(
-        _c: Context, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False
+        _c: Context,
+        env: str = "",
+        site: str = "",
+        platform: str = "",
+        yes: bool = False,
+        json: bool = False,
+        check: bool = True,
     ) -> None:
         from provision import commands
 
-        _finish(lambda: commands.provision_step(_options(env, site, platform, yes, json), name), json)
+        options = _options(env, site, platform, yes, json)
+        _finish(lambda: commands.provision_step(options, name, check=check), json)
 
     body.__doc__ = runbook
-    made: Task[Any] = task(name=name, help=COMMON)(body)
+    made: Task[Any] = task(name=name, help={**COMMON, "check": "run its checks after it (unless --no-check)"})(body)
+    return made
+
+
+def _secrets_task(runbook: str) -> Task[Any]:
+    def body(
+        _c: Context,
+        env: str = "",
+        site: str = "",
+        platform: str = "",
+        yes: bool = False,
+        json: bool = False,
+        rotate: str = "",
+    ) -> None:
+        from provision import commands, rotation
+
+        options = _options(env, site, platform, yes, json)
+        step = partial(rotation.rotate, name=rotate) if rotate else partial(commands.provision_step, name="secrets")
+        _finish(partial(step, options), json)
+
+    body.__doc__ = runbook
+    made: Task[Any] = task(name="secrets", help={**COMMON, "rotate": "an entry to give a new value"})(body)
     return made
 
 
@@ -217,6 +246,47 @@ def serving_status(_c: Context, env: str = "", platform: str = "", json: bool = 
     _finish(lambda: stages.status(_options(env, "", platform, True, json)), json)
 
 
+@task(
+    name="run",
+    positional=["name"],
+    iterable=["parameter"],
+    help=_help(
+        "env", "platform", "yes", "json", name="a pipeline: ingest, ask", parameter="NAME=VALUE, as often as needed"
+    ),
+)
+def pipelines_run(
+    _c: Context,
+    name: str,
+    parameter: list[str],
+    env: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Start a pipeline and follow it to its end; exit 1 when it fails, and it goes on when this is interrupted."""
+    from provision import pipelines
+
+    _finish(lambda: pipelines.run(_options(env, "", platform, yes, json), name, parameter), json)
+
+
+@task(name="list", help=_help("env", "platform", "yes", "json"))
+def pipelines_list(_c: Context, env: str = "", platform: str = "", yes: bool = False, json: bool = False) -> None:
+    """Workflows, newest first, with phase, start, duration and message; older ones from the archive."""
+    from provision import pipelines
+
+    _finish(lambda: pipelines.list_(_options(env, "", platform, yes, json)), json)
+
+
+@task(name="logs", positional=["name"], help=_help("env", "platform", "yes", "json", name="a workflow"))
+def pipelines_logs(
+    _c: Context, name: str, env: str = "", platform: str = "", yes: bool = False, json: bool = False
+) -> None:
+    """What each step of a workflow said, from its pod or from what was kept of it."""
+    from provision import pipelines
+
+    _finish(lambda: pipelines.logs(_options(env, "", platform, yes, json), name), json)
+
+
 # Kept in step with provision/steps/__init__.py by a test: importing that here would cost seconds.
 STEP_NAMES = ("lease", "storage", "network", "nodes", "kubespray", "secrets", "tunnel", "charts")
 
@@ -227,13 +297,17 @@ def _namespace() -> Collection:
     for added in (plan, status, destroy, pin):
         provision.add_task(added)
     for name in STEP_NAMES:
-        provision.add_task(_step_task(name, _runbook(name)), name=name)
+        made = _secrets_task if name == "secrets" else partial(_step_task, name)
+        provision.add_task(made(_runbook(name)), name=name)
     rehearsal = Collection("rehearsal")
     for added in (up, down, reset, pack, unpack):
         rehearsal.add_task(added)
     serving = Collection("serving")
     serving.add_task(serving_status, name="status")
-    return Collection(provision, rehearsal, serving, doctor=doctor)
+    pipelines = Collection("pipelines")
+    for added in (pipelines_run, pipelines_list, pipelines_logs):
+        pipelines.add_task(added)
+    return Collection(provision, rehearsal, serving, pipelines, doctor=doctor)
 
 
 namespace = _namespace()

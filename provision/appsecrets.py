@@ -19,6 +19,7 @@ from provision.vault import Entries, SecretSpec, digest
 LINK_NAMESPACE = "tandem-link"
 PULL_SECRET = "registry"
 OBJECT_STORE = "object-store"
+RCLONE, RCLONE_KEY = "rclone", "configData"
 DOCKER_TYPE = "kubernetes.io/dockerconfigjson"
 DOCKER_KEY = ".dockerconfigjson"
 
@@ -40,17 +41,22 @@ class WantedSecret:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A Secret in the cluster: type, keys, and the keyed hash of the values we care for."""
+    """A Secret in the cluster: type, keys, and the keyed hash of the values we care for.
+
+    since: when they last changed, '' for never. told: the hash of what its keeper was last given.
+    """
 
     path: str
     kind: str
     keys: tuple[str, ...]
     fingerprint: str
+    since: str = ""
+    told: str = ""
 
 
-def namespaces(site_name: str) -> tuple[str, ...]:
+def namespaces(settings: Settings, site_name: str) -> tuple[str, ...]:
     """The namespaces of a site: those of its releases and the link's."""
-    return tuple(sorted({LINK_NAMESPACE, *(release.namespace for release in releases.at(site_name))}))
+    return tuple(sorted({LINK_NAMESPACE, *(release.namespace for release in releases.at(site_name, settings))}))
 
 
 def config(settings: Settings, site_name: str) -> Mapping[str, str]:
@@ -60,19 +66,28 @@ def config(settings: Settings, site_name: str) -> Mapping[str, str]:
 
 def wanted(settings: Settings, site_name: str) -> tuple[WantedSecret, ...]:
     """Every Secret of a site: what chart.toml names, the object store's key, a pull secret in each namespace."""
-    found = releases.secret_keys(releases.at(site_name))
+    found = releases.secret_keys(releases.at(site_name, settings))
     secrets = [WantedSecret(namespace, name, keys) for (namespace, name), keys in found.items()]
     known = entries(settings)
     if OBJECT_STORE in known:
         secrets.append(WantedSecret(LINK_NAMESPACE, OBJECT_STORE, known[OBJECT_STORE].keys))
     if PULL_SECRET in known:
-        secrets += [WantedSecret(name, PULL_SECRET, (DOCKER_KEY,), DOCKER_TYPE) for name in namespaces(site_name)]
+        secrets += [
+            WantedSecret(name, PULL_SECRET, (DOCKER_KEY,), DOCKER_TYPE) for name in namespaces(settings, site_name)
+        ]
     return tuple(dict.fromkeys(secrets))
 
 
 def entry_of(secret: WantedSecret, settings: Settings) -> SecretSpec:
-    """The vault entry behind a Secret."""
-    return entries(settings).get(secret.name) or SecretSpec(secret.name, secret.keys)
+    """The vault entry behind a Secret, with the keys of all Secrets of its name, wherever they are.
+
+    rclone's configuration is another form of the object store's key.
+    """
+    name = OBJECT_STORE if secret.name == RCLONE else secret.name
+    if name in (known := entries(settings)):
+        return known[name]
+    named = [one.keys for site in settings.sites for one in wanted(settings, site) if one.name == name]
+    return SecretSpec(name, tuple(dict.fromkeys(key for keys in (secret.keys, *named) for key in keys)))
 
 
 def entries(settings: Settings) -> Mapping[str, SecretSpec]:
@@ -95,6 +110,9 @@ def values(secret: WantedSecret, settings: Settings, vault: Entries) -> Mapping[
             return {}
         hosts = (*settings.registry.upstreams, settings.registry.mirror)
         return {DOCKER_KEY: manifests.docker_config(entry["user"], entry["password"], hosts)}
+    if secret.name == RCLONE:
+        store = vault.get(OBJECT_STORE, {})
+        return {RCLONE_KEY: manifests.rclone_config(store)} if store else {}
     return {key: entry[key] for key in secret.keys} if all(key in entry for key in secret.keys) else {}
 
 
@@ -104,7 +122,10 @@ def seen(item: Mapping[str, Any], secrets: Sequence[WantedSecret], vault: Entrie
     ours = next((secret.keys for secret in secrets if secret.path == path), ())
     data = {key: b64decode(value).decode(errors="replace") for key, value in (item.get("data") or {}).items()}
     mark = digest(vault, {key: value for key, value in data.items() if key in ours})
-    return Seen(path, item["type"], tuple(sorted(data)), mark)
+    notes = item["metadata"].get("annotations", {})
+    return Seen(
+        path, item["type"], tuple(sorted(data)), mark, notes.get(manifests.SINCE, ""), notes.get(manifests.TOLD, "")
+    )
 
 
 def fault(secret: WantedSecret, found: Seen | None, right: Mapping[str, str]) -> tuple[Verb, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from provision import embedded, pricing, report, say, status, verification
+from provision import capacity, capacity_table, embedded, pricing, report, say, status, verification
 from provision.engine import Plan, Result, open_sites, plan_site
 from provision.errors import DriftFound, PlatformError, UsageError
 from provision.settings import Settings, load
@@ -18,6 +18,7 @@ from provision.steps import NAMES, STEPS
 from provision.walk import walk
 
 Json = dict[str, object]
+SIZED = {"lease", "nodes", "charts"}  # steps that are refused where the applications do not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,14 @@ def provision_all(options: Options, *, first: str = "", last: str = "", check: b
     steps = span(first, last)
     with session(settings, "provision.all") as (run, sites):
         chosen = chosen_sites(sites, options.site)
+        _must_fit(settings, steps, chosen)
         embedded.up(settings)
         if settings.spends and not options.yes:
             _confirm(_plans(chosen, steps, asked=True), settings)
         started = time.monotonic()
         stand = {name: set(NAMES[: NAMES.index(steps[0].NAME)]) for name in chosen}
         results = walk(steps, chosen, check=True, always_check=check, stand=stand)
-        return _finish(settings, run, results, time.monotonic() - started)
+        return finish(settings, run, results, time.monotonic() - started)
 
 
 def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
@@ -52,13 +54,14 @@ def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
     step = next(step for step in STEPS if name == step.NAME)
     with session(settings, f"provision.{name}") as (run, sites):
         chosen = chosen_sites(sites, options.site)
+        _must_fit(settings, [step], chosen)
         embedded.up(settings)
         if settings.spends and not options.yes:
             _confirm(_plans(chosen, [step], asked=True), settings)
         started = time.monotonic()
         stand = {site: set(NAMES) - {name} for site in chosen}
         results = walk([step], chosen, check=check, always_check=False, stand=stand)
-        return _finish(settings, run, results, time.monotonic() - started)
+        return finish(settings, run, results, time.monotonic() - started)
 
 
 def provision_plan(options: Options, *, check: bool = False) -> Json:
@@ -67,7 +70,12 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
     run = Run(settings.state_dir)
     sites = chosen_sites(open_sites(settings, run), options.site)
     plans = _plans(sites, STEPS, asked=embedded.is_up(settings))
+    packed = [capacity.of_site(settings, name) for name in sites]
+    tight = [refusal for one in packed for refusal in capacity.refusals(settings, one)]
     _show_plans(settings, plans)
+    say.text(capacity_table.text(settings, packed))
+    for refusal in tight:
+        say.failure(refusal)
     changes = sum(len(plan.changes) for plan in plans)
     if check and changes:
         raise DriftFound(
@@ -75,19 +83,21 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
             why="; ".join(sorted({p.step for p in plans if p.changes})),
             next=f"invoke provision.all --env {settings.env}",
         )
+    refused = [*(plan.refused for plan in plans if plan.refused), *tight]
     return {
         "env": settings.env,
         "platform": settings.platform,
         "engine": settings.kubernetes.engine,
         "changes": [_row(plan, change) for plan in plans for change in plan.changes],
-        "exit_code": exit_code([plan.refused for plan in plans]),
+        "exit_code": exit_code(refused),
         "price": pricing.price(settings).as_json(),
-        "refused": [{"what": e.what, "why": e.why, "next": e.next} for e in (plan.refused for plan in plans) if e],
+        "capacity": capacity_table.as_json(settings, packed),
+        "refused": [{"what": error.what, "why": error.why, "next": error.next} for error in refused],
     }
 
 
 def provision_status(options: Options) -> Json:
-    """Steps, sites, lease hours left, endpoints, last verification."""
+    """Steps, sites, lease hours left, endpoints, alerts, last verification."""
     settings = settings_of(options)
     sites = chosen_sites(open_sites(settings, Run(settings.state_dir)), options.site)
     found = status.read(settings, sites, asked=embedded.is_up(settings))
@@ -139,6 +149,12 @@ def chosen_sites(sites: Mapping[str, Site], name: str) -> Mapping[str, Site]:
     return {name: sites[name]}
 
 
+def _must_fit(settings: Settings, steps: Sequence[AnyStep], sites: Mapping[str, Site]) -> None:
+    """Nothing is leased for what cannot run."""
+    if SIZED & {step.NAME for step in steps}:
+        capacity.check(settings, tuple(sites))
+
+
 def _plans(sites: Mapping[str, Site], steps: Sequence[AnyStep], *, asked: bool) -> list[Plan]:
     return [plan for site in sites.values() for plan in plan_site(steps, site, asked=asked)]
 
@@ -163,21 +179,27 @@ def _show_plans(settings: Settings, plans: Sequence[Plan]) -> None:
     total = sum(len(plan.changes) for plan in plans)
     price = pricing.price(settings)
     say.line("tandem", "plan", f"{total} changes; {price.text()}; engine: {settings.kubernetes.engine}")
-    for name in settings.simulated:
-        say.line("tandem", "note", f"{name}: simulated")
+    for caveat in settings.caveats:
+        say.line("tandem", "note", caveat)
 
 
 def _confirm(plans: Sequence[Plan], settings: Settings) -> None:
     _show_plans(settings, plans)
     if not any(plan.changes for plan in plans):
         return
+    confirm(f"Build {settings.platform} for {pricing.price(settings).text()}?")
+
+
+def confirm(question: str) -> None:
+    """Go on only when a person says yes."""
     if not say.has_terminal():
-        raise UsageError("no terminal to ask on", why="this spends service units", next="the same command with --yes")
-    if not say.ask(f"Build {settings.platform} for {pricing.price(settings).text()}?"):
+        raise UsageError("no terminal to ask on", why="this is a paid platform", next="the same command with --yes")
+    if not say.ask(question):
         raise UsageError("not confirmed", next="invoke provision.plan")
 
 
-def _finish(settings: Settings, run: Run, results: Sequence[Result], seconds: float) -> Json:
+def finish(settings: Settings, run: Run, results: Sequence[Result], seconds: float) -> Json:
+    """Report and summary of a run, and its JSON."""
     code = exit_code([result.error for result in results])
     rows: list[object] = [
         {"name": r.step, "site": r.site, "result": r.outcome, "changes": r.changes, "seconds": round(r.seconds, 1)}

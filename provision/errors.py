@@ -11,6 +11,7 @@ PlatformError
 +-- PreconditionMissing  3   something outside must be mended first
 |   +-- LeaseUnavailable 3   no slot now; `next` names the earliest
 |   +-- QuotaExceeded    3
+|   +-- DoesNotFit       3   the applications ask for more than the nodes have
 |   +-- CredentialsRefused 3 tried once, never again (repeated 401s lock an account)
 |   +-- RunLocked        3   another run holds this platform
 |   +-- ToolMissing      3
@@ -87,6 +88,10 @@ class LeaseUnavailable(PreconditionMissing):
 
 class QuotaExceeded(PreconditionMissing):
     """The project's quota does not hold what is wanted."""
+
+
+class DoesNotFit(PreconditionMissing):
+    """The applications ask for more than the nodes, the card or the volume have."""
 
 
 class CredentialsRefused(PreconditionMissing):

@@ -95,7 +95,10 @@ class Kube:
 
     def apply(self, objects: Sequence[Any], *, deadline_s: float = 60.0) -> None:
         """Server-side apply; the objects go through stdin, so no secret is in argv or on disk."""
-        text = yaml.safe_dump_all(list(objects))
+        self.apply_text(yaml.safe_dump_all(list(objects)), deadline_s=deadline_s)
+
+    def apply_text(self, text: str, *, deadline_s: float = 60.0) -> None:
+        """The same, of manifests that somebody else has written."""
         self.run(
             "apply",
             "--server-side",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from provision.clouds.base import Leases
@@ -13,6 +13,8 @@ from provision.step import Change
 from provision.wait import wait_until
 
 FLOATING = "virtual:floatingip"
+METRICS = "lease.prom"
+METRIC = "tandem_lease_end_timestamp_seconds"
 ACTIVE_S = 240
 FAILED, OVER = "ERROR", "TERMINATED"
 DEAD = frozenset({FAILED, OVER, "TERMINATING", "DELETING"})
@@ -43,6 +45,13 @@ def wanted(settings: Settings, site_name: str) -> tuple[WantedLease, ...]:
 def live(leases: Sequence[Lease], name: str) -> list[Lease]:
     """The leases of a name that are neither over nor failed."""
     return [lease for lease in leases if lease.name == name and lease.status not in (FAILED, OVER)]
+
+
+def told(leases: Sequence[Lease]) -> Mapping[str, str]:
+    """What a cluster is told of its leases: when the first of them ends, as a file of metrics. Nothing without one."""
+    ends = [lease.ends for lease in leases if lease.status == "ACTIVE"]
+    help_ = f"# HELP {METRIC} When the site's lease ends.\n# TYPE {METRIC} gauge\n"
+    return {METRICS: f"{help_}{METRIC} {min(ends)}\n"} if ends else {}
 
 
 def change(site: str, wish: WantedLease, leases: Sequence[Lease]) -> Change | None:

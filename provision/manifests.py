@@ -12,7 +12,11 @@ from typing import Any
 
 OWNER = "tandem.io/owner"
 FINGERPRINT = "tandem.io/fingerprint"
+SINCE = "tandem.io/since"  # when a Secret's value last changed
+TOLD = "tandem.io/told"  # the fingerprint of the value that its keeper was given
 PORT_NAME = "link"
+# Labels without which the application that reads a Secret does not see it.
+EXPECTED_LABELS = {"argocd-secret": {"app.kubernetes.io/name": "argocd-secret", "app.kubernetes.io/part-of": "argocd"}}
 DOCKER_HUB = "https://index.docker.io/v1/"
 
 Object = Mapping[str, Any]
@@ -26,6 +30,11 @@ def metadata(platform: str, name: str, namespace: str = "", **annotations: str) 
         **({"namespace": namespace} if namespace else {}),
         **({"annotations": annotations} if annotations else {}),
     }
+
+
+def namespace_of(item: Object) -> str:
+    """Where an object is; '' for the cluster's own."""
+    return str(item["metadata"].get("namespace", ""))
 
 
 def namespace(platform: str, name: str) -> Object:
@@ -57,15 +66,31 @@ def default_account(platform: str, namespace: str, pull_secrets: Sequence[str]) 
     }
 
 
-def secret(platform: str, name: str, namespace: str, kind: str, data: Mapping[str, str], fingerprint: str) -> Object:
-    """A Secret; `fingerprint` is the keyed hash by which it can be compared without being read."""
+def secret(
+    platform: str, name: str, namespace: str, kind: str, data: Mapping[str, str], fingerprint: str, since: str = ""
+) -> Object:
+    """A Secret. fingerprint: the keyed hash by which it can be compared without being read; since: its value's age."""
+    meta = metadata(platform, name, namespace, **{FINGERPRINT: fingerprint, **({SINCE: since} if since else {})})
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": kind,
-        "metadata": metadata(platform, name, namespace, **{FINGERPRINT: fingerprint}),
+        "metadata": {**meta, "labels": {**meta["labels"], **EXPECTED_LABELS.get(name, {})}},
         "data": {key: b64encode(value.encode()).decode() for key, value in data.items()},
     }
+
+
+def rclone_config(store: Mapping[str, str]) -> str:
+    """rclone's configuration of the remote `store`, from an S3 key and where it is good."""
+    told = {
+        "type": "s3",
+        "provider": "Other",
+        "access_key_id": store["access"],
+        "secret_access_key": store["secret"],
+        "endpoint": store["endpoint"],
+        "region": store["region"],
+    }
+    return "\n".join(["[store]", *(f"{key} = {value}" for key, value in told.items()), ""])
 
 
 def docker_config(user: str, password: str, hosts: Sequence[str]) -> str:

@@ -95,20 +95,32 @@ def stuck(release: Release, items: Sequence[Item]) -> list[str]:
 
 def fault(ready: Ready, namespace: str, items: Sequence[Item]) -> str:
     """What is wrong with one condition, or ''. Cluster-wide objects have no namespace."""
+    kind = ready.kind.partition(".")[0]
     found = [
         item
         for item in items
-        if (item["kind"], item["metadata"]["name"]) == (ready.kind, ready.name)
+        if (item["kind"], item["metadata"]["name"]) == (kind, ready.name)
         and item["metadata"].get("namespace", namespace) == namespace
     ]
     if not found:
         return f"{ready.kind} {ready.name} is not there"
     if ready.condition == "Exists":
         return ""
+    if kind not in WORKLOADS:
+        return _condition_fault(ready, found[0])
     current, good, wanted = _counts(found[0])
     if not current:
         return f"{ready.kind} {ready.name} is not rolled out yet"
     return "" if good == wanted and wanted >= 1 else f"{ready.kind} {ready.name}: {good} of {wanted} ready"
+
+
+def _condition_fault(ready: Ready, item: Item) -> str:
+    """Of a custom resource: the condition that must be True, in its controller's words when it is not."""
+    told = next((one for one in item.get("status", {}).get("conditions", ()) if one["type"] == ready.condition), None)
+    if told is None:
+        return f"{ready.kind} {ready.name}: not {ready.condition} yet"
+    why = told.get("message") or told.get("reason", "")
+    return "" if told["status"] == "True" else f"{ready.kind} {ready.name}: not {ready.condition}: {why}"
 
 
 def troubles(pod: Item) -> list[Trouble]:

@@ -1,30 +1,26 @@
-"""The releases under apps/: what each chart.toml says, and the values a release gets at its site.
+"""The releases under apps/: what each chart.toml says, and which of them a site has.
 
-Values, later wins: values.yaml < values.<env>.yaml < values.<site>.yaml < values_from < fixed addresses < scaling.
 Pure: repository files and settings only. A wrong key is a SettingsError: file -> key -> what was expected.
+What values a release gets is in values.py.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from provision.errors import SettingsError
+from provision.pods import PodTable
 from provision.settings import ROOT, Settings
 
 APPS = ROOT / "apps"
-MIN_CPU_MILLICORES = 10
-MIN_MEMORY_MIB = 16
+ALL = "all"
 
 
 class _Model(BaseModel):
@@ -32,11 +28,22 @@ class _Model(BaseModel):
 
 
 class Ready(_Model):
-    """One condition of a running release. `Available` for workloads, `Exists` for anything else."""
+    """One condition of a running release.
+
+    `Available` for workloads, `Exists`, or the type of a status condition that must be True. kind: as in manifests;
+    of a custom resource `Kind.group`.
+    """
 
     kind: str
     name: str
-    condition: str = Field(pattern="^(Available|Exists)$")
+    condition: str = Field(pattern="^[A-Z][A-Za-z]+$")
+
+
+class Crds(_Model):
+    """Custom resource definitions that a release brings, applied before it: one file, pinned by its checksum."""
+
+    url: str = Field(pattern="^https://")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class Requests(_Model):
@@ -56,7 +63,11 @@ class ValuesFrom(_Model):
 
 
 class Release(_Model):
-    """One Helm release. `chart` is a folder beside chart.toml; `source` is an upstream chart, pinned by `digest`."""
+    """One release. `chart` is a folder beside chart.toml; `source` is an upstream chart, pinned by `digest`.
+
+    owner: who writes its objects: Helm (the base) or Argo CD. site: one site, or `all`. environments: empty for all.
+    serves: whether it carries the repository that Argo CD reads.
+    """
 
     name: str
     version: str
@@ -64,7 +75,11 @@ class Release(_Model):
     source: str = ""
     digest: str = ""
     namespace: str
+    owner: Literal["helm", "argocd"] = "argocd"
     site: str
+    environments: tuple[str, ...] = ()
+    serves: bool = False
+    crds: tuple[Crds, ...] = ()
     needs: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     deadline_s: int = Field(ge=1)
@@ -72,6 +87,7 @@ class Release(_Model):
     images: tuple[str, ...] = ()
     image_digests: dict[str, str] = {}
     requests: Requests = Requests()
+    pods: tuple[PodTable, ...] = ()
     values_from: dict[str, ValuesFrom] = {}
     apps: Path
 
@@ -92,7 +108,7 @@ def load(apps: Path = APPS) -> tuple[Release, ...]:
     found = {path.parent.name: _read(path, apps) for path in sorted(apps.glob("*/chart.toml"))}
     for release in found.values():
         for need in release.needs:
-            if need not in found or found[need].site != release.site:
+            if need not in found or not _meet(found[need], release):
                 _wrong(release.folder / "chart.toml", "needs", f"a release of {release.site}, not {need!r}")
     try:
         order = TopologicalSorter({name: release.needs for name, release in found.items()}).static_order()
@@ -101,99 +117,32 @@ def load(apps: Path = APPS) -> tuple[Release, ...]:
         raise SettingsError("apps -> needs -> expected no circle", why=" -> ".join(circle.args[1])) from circle
 
 
-def at(site: str, apps: Path = APPS) -> tuple[Release, ...]:
-    """The releases of a site, those needed by others first."""
-    return tuple(release for release in load(apps) if release.site == site)
-
-
-def named(name: str, apps: Path = APPS) -> Release:
-    """A release by name."""
-    return next(release for release in load(apps) if release.name == name)
-
-
-def values(release: Release, settings: Settings) -> Mapping[str, Any]:
-    """What Helm is given for a release in this environment, scaled."""
-    merged: dict[str, Any] = {}
-    for stem in ("values", f"values.{settings.env}", f"values.{release.site}"):
-        merged = merge(merged, _yaml(release.folder / f"{stem}.yaml"))
-    for key, source in release.values_from.items():
-        merged = merge(merged, {key: _table(release, key, source)})
-    merged = merge(merged, fixed_addresses(release, settings))
-    return dict(scale(merged, settings.cpu_scale, settings.memory_scale))
-
-
-def fixed_addresses(release: Release, settings: Settings) -> Mapping[str, Any]:
-    """Addresses the link ends at: `service.clusterIP`, or `service.clusterIPs.<stage>` for `<release>-<stage>`."""
-    one: dict[str, str] = {}
-    many: dict[str, str] = {}
-    for forward in settings.link.forwards:
-        namespace, _, service = forward.target.rsplit(":", 1)[0].partition("/")
-        if namespace != release.namespace or settings.peer_of(forward.listens) != release.site:
-            continue
-        if service == release.name:
-            one["clusterIP"] = str(forward.target_ip)
-        elif service.startswith(f"{release.name}-"):
-            many[service.removeprefix(f"{release.name}-")] = str(forward.target_ip)
-    inner = {**one, **({"clusterIPs": many} if many else {})}
-    return {"service": inner} if inner else {}
-
-
-def inputs(release: Release, settings: Settings) -> str:
-    """A hash of all that decides what is installed: chart files, version, values."""
-    mix = hashlib.sha256()
-    files = (release.folder / release.chart).rglob("*") if release.chart else ()
-    for path in sorted(path for path in files if path.is_file()):
-        mix.update(f"{path.relative_to(release.folder)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    rest = [release.source, release.digest, release.version, release.namespace, values(release, settings)]
-    mix.update(json.dumps(rest, sort_keys=True).encode())
-    return mix.hexdigest()[:16]
-
-
-def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge as Helm does it: mappings merge, anything else is replaced."""
-    merged = dict(under)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def scale(tree: Any, cpu: float, memory: float) -> Any:
-    """Shrink every `resources` mapping in any depth: a limit stays above its `floor`, a request under its limit."""
-    if isinstance(tree, Mapping):
-        return {
-            key: _scaled(value, cpu, memory) if key == "resources" and _is_sized(value) else scale(value, cpu, memory)
-            for key, value in tree.items()
-        }
-    if isinstance(tree, list):
-        return [scale(value, cpu, memory) for value in tree]
-    return tree
-
-
-def _is_sized(value: Any) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and isinstance(value.get("requests"), Mapping)
-        and (bool({"cpu_millicores", "memory_mib"} & set(value["requests"])))
+def at(site: str, settings: Settings) -> tuple[Release, ...]:
+    """The releases of a site in this environment, those needed by others first, each with this site as its own."""
+    here = {
+        release.name: release
+        for release in load(settings.apps_dir)
+        if release.site in {site, ALL} and settings.env in (release.environments or (settings.env,))
+    }
+    return tuple(
+        release.model_copy(update={"site": site, "needs": tuple(need for need in release.needs if need in here)})
+        for release in here.values()
     )
 
 
-def _scaled(resources: Mapping[str, Any], cpu: float, memory: float) -> dict[str, Any]:
-    asked = dict(resources["requests"])
-    limits = dict(resources.get("limits") or {})
-    floor = (resources.get("floor") or {}).get("memory_mib", 0)
-    if "cpu_millicores" in asked:
-        asked["cpu_millicores"] = max(_up(asked["cpu_millicores"] * cpu), MIN_CPU_MILLICORES)
-    if "memory_mib" in limits:
-        limits["memory_mib"] = max(_up(limits["memory_mib"] * memory), floor)
-    if "memory_mib" in asked:
-        wanted = max(_up(asked["memory_mib"] * memory), MIN_MEMORY_MIB)
-        asked["memory_mib"] = min(wanted, limits.get("memory_mib", wanted))
-    return {**resources, "requests": asked, **({"limits": limits} if limits else {})}
+def named(name: str, site: str, settings: Settings) -> Release:
+    """A release of a site by name."""
+    return next(release for release in at(site, settings) if release.name == name)
 
 
-def _up(number: float) -> int:
-    return math.ceil(round(number, 6))  # 0.1 * 500 is 50.000000000000004 to a float
+def every(settings: Settings) -> tuple[Release, ...]:
+    """The releases of all sites in this environment."""
+    return tuple(release for site in settings.sites for release in at(site, settings))
+
+
+def _meet(one: Release, other: Release) -> bool:
+    """Whether two releases are ever at the same site."""
+    return ALL in {one.site, other.site} or one.site == other.site
 
 
 def _read(path: Path, apps: Path) -> Release:
@@ -214,18 +163,6 @@ def _read(path: Path, apps: Path) -> Release:
 
 def _wrong(path: Path, key: str, expected: str) -> Release:
     raise SettingsError(f"{'/'.join(path.parts[-3:])} -> {key} -> expected {expected}")
-
-
-def _yaml(path: Path) -> Mapping[str, Any]:
-    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
-
-
-def _table(release: Release, key: str, source: ValuesFrom) -> Any:
-    path = release.apps.parent / source.file
-    try:
-        return tomllib.loads(path.read_text())[source.table]
-    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
-        _wrong(release.folder / "chart.toml", f"values_from.{key}", f"table {source.table!r} in {source.file}: {error}")
 
 
 def secret_keys(releases: Sequence[Release]) -> Mapping[tuple[str, str], tuple[str, ...]]:

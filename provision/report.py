@@ -36,8 +36,7 @@ def summary(settings: Settings, results: Sequence[Result], seconds: float) -> st
     done = sum(1 for result in results if result.outcome in {"ok", "unchanged"})
     changes = sum(result.changes for result in results)
     rows.append(f"{done} of {len(results)} stand, {changes} changes, {int(seconds // 60)}m{seconds % 60:02.0f}s")
-    rows += [f"{name}: simulated" for name in settings.simulated]
-    return "\n".join(rows)
+    return "\n".join([*rows, *settings.caveats])
 
 
 def _summary_row(result: Result) -> str:
@@ -114,13 +113,13 @@ def _tick(at: float, scale: float, height: int) -> str:
 def _page(settings: Settings, run: Run, events: Sequence[dict[str, object]]) -> str:
     checks = [check for path in sorted(run.folder.glob("junit.*.xml")) for check in verification.read_junit(path)]
     check_rows = [(check.name, check.outcome, f"{check.seconds:.1f}s", check.why) for check in checks]
-    differ = [(name, "simulated", "real") for name in settings.simulated]
+    differ = [(what, how.strip(), "real") for what, _, how in (caveat.partition(":") for caveat in settings.caveats)]
     differ += [
         ("engine", settings.kubernetes.engine, "kubespray"),
         ("clouds", "OpenStack on this machine" if settings.embedded else "Chameleon", "Chameleon"),
         ("images", settings.registry.mirror or "upstream", "upstream"),
     ]
-    notes = "".join(f'<p class="note">{escape(name)}: simulated</p>' for name in settings.simulated)
+    notes = "".join(f'<p class="note">{escape(caveat)}</p>' for caveat in settings.caveats)
     return (
         f"<!doctype html><meta charset=utf-8><title>tandem {escape(settings.platform)} {run.utc}</title>"
         f"<style>{_STYLE}</style>"

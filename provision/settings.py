@@ -16,11 +16,23 @@ from pydantic import Field, ValidationError
 
 from provision.errors import SettingsError
 from provision.paths import ROOT, cache_dir
-from provision.site_settings import Gpu, Lease, Model, Network, Node, Rule, SiteSettings, Volume
+from provision.site_settings import (
+    Flavor,
+    Gpu,
+    Lease,
+    Model,
+    Network,
+    Node,
+    Reserve,
+    Rule,
+    SiteSettings,
+    Volume,
+)
 
 __all__ = [
     "ROOT",
     "Embedded",
+    "Flavor",
     "Forward",
     "Gpu",
     "Kubernetes",
@@ -29,6 +41,7 @@ __all__ = [
     "Network",
     "Node",
     "Registry",
+    "Reserve",
     "Rule",
     "Settings",
     "SiteSettings",
@@ -109,11 +122,24 @@ class Settings(Model):
     cpu_scale: float = Field(default=1.0, gt=0, le=1)
     memory_scale: float = Field(default=1.0, gt=0, le=1)
     simulated: tuple[str, ...] = ()
+    apps: str = "apps"
     embedded: Embedded | None = None
     registry: Registry = Registry()
     kubernetes: Kubernetes
+    flavors: dict[str, Flavor] = {}
+    reserve: Reserve = Reserve()
     link: Link
     sites: dict[str, SiteSettings]
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What every summary says: `GPU: simulated`; an entry of `simulated` with a colon is said as it stands."""
+        return tuple(name if ":" in name else f"{name}: simulated" for name in self.simulated)
+
+    @property
+    def apps_dir(self) -> Path:
+        """The folder of the applications; `apps` is relative to the checkout."""
+        return ROOT / self.apps
 
     @property
     def state_dir(self) -> Path:

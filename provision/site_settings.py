@@ -78,6 +78,29 @@ class Gpu(Model):
     simulated: bool = False
 
 
+class Flavor(Model):
+    """What one server or host of a size has: a flavor's, or a node type's where leases are of whole hosts."""
+
+    vcpus: int = Field(ge=1)
+    memory_mib: int = Field(ge=1)
+    disk_gib: int = Field(ge=1)
+
+
+class Reserve(Model):
+    """What no pod may be given, as measured, rounded up.
+
+    On each node: system, kubelet, containerd, kube-proxy, the kubelet's eviction threshold. On the control plane's in
+    addition: API server (1.07 GiB with the operators' CRDs), controller manager, scheduler, etcd, CoreDNS.
+    Of a card, for each process on it: the CUDA context, which comes on top of what a framework bounds.
+    """
+
+    cpu_millicores: int = 250
+    memory_mib: int = 512
+    control_plane_cpu_millicores: int = 850
+    control_plane_memory_mib: int = 1536
+    gpu_context_mib: int = 400
+
+
 class SiteSettings(Model):
     """One cloud and what of ours lives there."""
 
@@ -102,6 +125,10 @@ class SiteSettings(Model):
     def in_group(self, group: str) -> tuple[Node, ...]:
         """The nodes of a Kubespray group, in inventory order."""
         return tuple(node for node in self.nodes if group in node.groups)
+
+    def size(self, node: Node) -> str:
+        """The name under which a node's size is found in `flavors`."""
+        return self.lease.node_type if self.lease.kind == "physical:host" else node.flavor
 
     @property
     def entry(self) -> Node:

@@ -46,8 +46,8 @@ def status(options: Options, text: str = "") -> dict[str, object]:
     ]
     for row in rows:
         say.line("serving", "ok" if row.ready else "fail", _text(row))
-    for name in settings.simulated:
-        say.line("serving", "note", f"{name}: simulated")
+    for caveat in settings.caveats:
+        say.line("serving", "note", caveat)
     if not rows:
         raise CheckFailed("no stage is forwarded by the link", next="invoke provision.plan")
     return {

@@ -1,11 +1,13 @@
-"""What `provision.status` tells: steps, sites, lease hours left, endpoints, last verification."""
+"""What `provision.status` tells: steps, sites, lease hours left, endpoints, alerts, last verification."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from provision import prometheus
 from provision.errors import PlatformError
+from provision.prometheus import Alert
 from provision.settings import Settings
 from provision.site import Site
 from provision.steps import NAMES
@@ -43,13 +45,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole answer."""
+    """The whole answer. alerts: those that fire; None where its Prometheus was not asked or does not answer."""
 
     env: str
     platform: str
     sites: Sequence[SiteStatus]
     steps: Sequence[StepStatus]
     endpoints: Sequence[Endpoint]
+    alerts: Sequence[Alert] | None
     last_verified: str
 
     def as_json(self) -> dict[str, object]:
@@ -60,6 +63,7 @@ class Status:
             "sites": [{"name": s.name, "lease_hours_left": s.lease_hours_left, "nodes": s.nodes} for s in self.sites],
             "steps": [{"name": s.name, "site": s.site, "result": s.result, "utc": s.utc} for s in self.steps],
             "endpoints": [{"name": e.name, "site": e.site, "url": e.url} for e in self.endpoints],
+            "alerts": None if self.alerts is None else [asdict(alert) for alert in self.alerts],
             "last_verified": self.last_verified,
         }
 
@@ -74,6 +78,7 @@ def read(settings: Settings, sites: Mapping[str, Site], *, asked: bool) -> Statu
         [_site(site, asked) for site in sites.values()],
         steps,
         [row for site in sites.values() for row in _endpoints(site, asked)],
+        _alerts(sites[settings.link.server]) if asked and settings.link.server in sites else None,
         min(greens) if greens else "",
     )
 
@@ -88,6 +93,13 @@ def table(status: Status) -> str:
         f"  {s.name:<9} {s.site:<9} {s.result:<12} {s.utc}  last green {s.last_green or 'never'}" for s in status.steps
     ]
     rows += [f"  {e.name:<22} {e.site:<9} {e.url}" for e in status.endpoints]
+    if status.alerts is None:
+        rows.append("  alerts: not known")
+    for alert in status.alerts or ():
+        rows += [
+            f"  {alert.severity:<9} {alert.name} since {alert.since}: {alert.summary}",
+            f"    next: {alert.runbook}",
+        ]
     return "\n".join(rows)
 
 
@@ -98,6 +110,13 @@ def _site(site: Site, asked: bool) -> SiteStatus:
         return SiteStatus(site.name, site.cloud.lease_hours_left(), site.cloud.count_servers())
     except PlatformError as error:
         return SiteStatus(site.name, None, 0, error.what)
+
+
+def _alerts(site: Site) -> tuple[Alert, ...] | None:
+    try:
+        return prometheus.firing(site.kube)
+    except PlatformError:
+        return None
 
 
 def _steps(site: Site) -> list[StepStatus]:

@@ -12,7 +12,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ Entries = Mapping[str, Mapping[str, str]]
 SALT = "salt"
 SOPS_DEADLINE_S = 20.0
 PASSWORD_BYTES = 24
+PREVIOUS = "previous-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,21 @@ class Vault:
             if stale:
                 write_atomic(self.path, self._encrypt(entries))
             return tuple(spec.name for spec in stale)
+
+    def renew(self, spec: SecretSpec) -> None:
+        """Give an entry new values; what a key had goes to its `previous-` key, if there is one. Tells nobody."""
+        self._put(spec, lambda have: {f"{PREVIOUS}{key}": value for key, value in have.items()})
+
+    def forget(self, spec: SecretSpec) -> None:
+        """Make the `previous-` keys of an entry worthless."""
+        self._put(spec, lambda have: {key: value for key, value in have.items() if not key.startswith(PREVIOUS)})
+
+    def _put(self, spec: SecretSpec, keep: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+        """Make an entry anew. keep: what of it is known already, from what it has."""
+        with self._locked():
+            entries = {name: dict(values) for name, values in self.read().items()}
+            entries[spec.name] = dict(self._make(spec, keep(entries.get(spec.name, {}))))
+            write_atomic(self.path, self._encrypt(entries))
 
     def is_stale(self, spec: SecretSpec, entries: Entries) -> bool:
         """Whether an entry is missing, lacks a key, or no longer equals the file it follows."""

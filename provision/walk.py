@@ -1,4 +1,5 @@
-"""Both sites side by side: a thread a site, each walking its own steps; only what JOINS waits for the other.
+"""Both sites side by side: a thread a site, each walking its own steps; only what JOINS waits for the other, and the
+checks of what comes after it, since those ask across the link.
 
 A site that must wait never holds up the other; the walk ends with what stands, what waits and why.
 """
@@ -21,9 +22,10 @@ Attempt = Callable[[AnyStep, Site], Result]
 
 @dataclass
 class Progress:
-    """How far each site has got: the steps that stand, and whether its walk is over."""
+    """How far each site has got: steps applied, steps that stand (checked too), and whether its walk is over."""
 
     stand: dict[str, set[str]]
+    applied: dict[str, set[str]]
     over: set[str] = field(default_factory=set)
     changed: Condition = field(default_factory=Condition)
 
@@ -31,6 +33,12 @@ class Progress:
         """A step stands at a site."""
         with self.changed:
             self.stand[site].add(step)
+            self.changed.notify_all()
+
+    def applies(self, site: str, step: str) -> None:
+        """A step has been applied at a site; its checks may still be red."""
+        with self.changed:
+            self.applied[site].add(step)
             self.changed.notify_all()
 
     def ends(self, site: str) -> None:
@@ -44,6 +52,12 @@ class Progress:
         with self.changed:
             self.changed.wait_for(lambda: self.stand[peer].issuperset(needs) or peer in self.over)
             return self.stand[peer].issuperset(needs)
+
+
+    def await_applied(self, peer: str, step: str) -> None:
+        """Wait until the peer has applied a step, or its walk is over."""
+        with self.changed:
+            self.changed.wait_for(lambda: step in self.applied[peer] or peer in self.over)
 
 
 def walk(
@@ -60,7 +74,7 @@ def walk(
     stand: steps known to stand before the walk (for `--from`). Returns a Result a step and site, in the order of steps.
     """
     names = list(sites)
-    progress = Progress({name: set((stand or {}).get(name, ())) for name in names})
+    progress = Progress({name: set((stand or {}).get(name, ())) for name in names}, {name: set() for name in names})
     with interruptible(len(names)) as pool:
         futures = [
             pool.submit(_walk_site, steps, sites[name], names, progress, check, always_check, attempt) for name in names
@@ -81,6 +95,7 @@ def _walk_site(
 ) -> list[Result]:
     results: list[Result] = []
     missing: set[str] = set()
+    joined = False
     try:
         for step in steps:
             if missing.intersection(step.NEEDS):
@@ -91,6 +106,11 @@ def _walk_site(
                 results.append(_waits_for_peer(step, site))
                 continue
             result = attempt(step, site)
+            if result.error is None:
+                progress.applies(site.name, step.NAME)
+            joined = joined or step.JOINS
+            if joined and (peer := site.settings.peer_of(site.name)) in names:
+                progress.await_applied(peer, step.NAME)
             if check and result.error is None and (result.changes or always_check or not result.last_green):
                 result = _checked(step, site, result)
             results.append(result)

@@ -28,6 +28,8 @@ def up(settings: Settings) -> None:
     """Each part is quick when it already stands, so a second `up` costs seconds."""
     places, cache = _places(settings), cache_dir()
     if is_up(settings) and servers.is_up(places.state):
+        if not artifacts.is_current(cache):
+            _timed("artifacts", lambda: _refresh(settings, places))
         return
     started = time.monotonic()
     preflight(cache)
@@ -38,6 +40,12 @@ def up(settings: Settings) -> None:
     _timed("registry", lambda: servers.start(settings.platform, cache=cache, state=places.state, config=places.config))
     _timed("clouds", lambda: trees.up(places))
     say.line("rehearsal", "up", f"both clouds answer ({time.monotonic() - started:.0f}s)")
+
+
+def _refresh(settings: Settings, places: trees.Places) -> None:
+    """The lock or the checkout has changed since: what is new is built and served; hosts and clouds stay."""
+    artifacts.ensure(places.cache, log_dir=places.state / "log")
+    servers.start(settings.platform, cache=places.cache, state=places.state, config=places.config)
 
 
 def _build(places: trees.Places) -> None:

@@ -36,7 +36,9 @@ def test_a_site_expects_what_its_charts_name() -> None:
 @pytest.mark.parametrize("site", ["kvm-tacc", "chi-uc"])
 def test_every_namespace_has_a_pull_secret_and_the_link_s_the_store_s_key(site: str) -> None:
     wanted = appsecrets.wanted(SETTINGS, site)
-    assert {secret.namespace for secret in wanted if secret.name == "registry"} == set(appsecrets.namespaces(site))
+    assert {secret.namespace for secret in wanted if secret.name == "registry"} == set(
+        appsecrets.namespaces(SETTINGS, site)
+    )
     assert WantedSecret("tandem-link", "object-store", ("access", "secret", "endpoint", "region")) in wanted
 
 
@@ -50,12 +52,31 @@ def test_what_no_table_knows_is_a_password() -> None:
     assert appsecrets.entry_of(WantedSecret("x", "registry", (DOCKER_KEY,)), SETTINGS).keys == ("user", "password")
 
 
+def test_an_entry_has_the_keys_of_every_secret_of_its_name() -> None:
+    """The S3 gateway's Secrets hold more than those of the applications, in whatever order they are made."""
+    whole = load("rehearsal")
+    secrets = [secret for site in whole.sites for secret in appsecrets.wanted(whole, site)]
+    shared = [secret for secret in secrets if secret.name == "s3-mlflow"]
+    assert len({secret.keys for secret in shared}) > 1
+    specs = {appsecrets.entry_of(secret, whole).keys for secret in shared}
+    assert [set(keys) for keys in specs] == [{"access", "secret", "previous-access", "previous-secret"}] * len(specs)
+
+
 def test_the_pull_secret_opens_every_upstream_and_the_mirror() -> None:
     secret = WantedSecret("data", "registry", (DOCKER_KEY,), appsecrets.DOCKER_TYPE)
     auths = json.loads(appsecrets.values(secret, SETTINGS, VAULT)[DOCKER_KEY])["auths"]
     hosts = {"registry.k8s.io", "https://index.docker.io/v1/", "quay.io", "ghcr.io", "nvcr.io", "10.30.0.5:5000"}
     assert set(auths) == hosts
     assert auths["quay.io"]["auth"] == b64encode(b"u:p").decode()
+
+
+def test_rclone_s_configuration_is_the_object_store_s_key_in_another_form() -> None:
+    secret = WantedSecret("object-storage", "rclone", ("configData",))
+    assert appsecrets.entry_of(secret, SETTINGS).name == "object-store"
+    text = appsecrets.values(secret, SETTINGS, VAULT)["configData"]
+    assert text.splitlines()[0] == "[store]"
+    assert {"access_key_id = a", "secret_access_key = s", "endpoint = http://x", "region = r"} <= set(text.splitlines())
+    assert appsecrets.values(secret, SETTINGS, {}) == {}
 
 
 def test_a_vault_that_lacks_a_key_gives_nothing() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from pathlib import Path
 
 import pytest
 
 import serving
-from provision import settings
+from provision import releases, settings
 from provision.errors import SettingsError
+from provision.settings import load
 from rehearsal.artifacts import lock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,8 +60,7 @@ def test_the_serving_image_has_the_version_of_the_service() -> None:
 
 def test_every_image_that_a_chart_names_is_in_the_lock() -> None:
     refs = {image.ref for image in lock.load().image}
-    charts = {path.parent.name: tomllib.loads(path.read_text()) for path in ROOT.glob("apps/*/chart.toml")}
-    named = {(name, image) for name, chart in charts.items() for image in chart.get("images", [])}
+    named = {(release.name, image) for release in releases.every(load("rehearsal")) for image in release.images}
     assert not sorted(pair for pair in named if pair[1] not in refs)
 
 

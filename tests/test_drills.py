@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from provision.settings import ROOT, load
-from verify.drills import cli, faults, listing
+from verify.drills import cli, faults, listing, zero
 
 NAMES: listing.Names = {
     "server": ("v-a-node-1", "v-a-node-2"),
@@ -117,3 +118,20 @@ def test_steps_begun_are_read_from_events_whose_last_line_is_half_written(tmp_pa
     rows = [{"kind": "step", "step": "network"}, {"kind": "change", "step": "lease"}]
     events.write_text("\n".join(json.dumps(row) for row in rows) + '\n{"kind": "change", "st')
     assert cli.steps_begun(events) == {"lease"}
+
+
+def test_every_application_is_taken_away_once() -> None:
+    settings = load("rehearsal")
+    wanted = [(release.site, release.name) for release in zero.with_pods(settings)]
+    assert sorted((case.site, case.release) for case in zero.ZEROES) == sorted(wanted)
+
+
+@pytest.mark.parametrize("case", zero.ZEROES, ids=lambda case: f"{case.site}-{case.release}")
+def test_a_check_that_shall_notice_exists_and_is_asked(case: zero.Zero) -> None:
+    for pattern in (*case.must, *case.may):
+        area, _, rest = pattern.removeprefix("check_").partition("::")
+        assert area in {asked.partition("::")[0] for asked in case.all_areas}, f"{pattern} would never be seen"
+        names = re.findall(r"^def (test_\w+)", (ROOT / "verify" / f"check_{area}.py").read_text(), re.MULTILINE)
+        begin = re.match(r"\w*", rest)
+        assert begin is not None
+        assert any(name.startswith(begin.group()) for name in names), f"nothing in check_{area} like {rest}"

@@ -19,6 +19,7 @@ from provision.readiness import (
     troubles,
 )
 from provision.releases import Ready, named
+from provision.settings import load
 
 AVAILABLE = Ready(kind="Deployment", name="web", condition="Available")
 
@@ -111,7 +112,7 @@ def test_starting_is_no_trouble() -> None:
 
 
 def test_a_release_is_judged_by_its_own_pods() -> None:
-    release = named("postgresql")
+    release = named("postgresql", "kvm-tacc", load("rehearsal"))
     item = workload("StatefulSet", ready=0)
     item["metadata"]["name"] = "postgresql"
     stranger = pod(**waiting("ImagePullBackOff"))
@@ -121,7 +122,7 @@ def test_a_release_is_judged_by_its_own_pods() -> None:
 
 
 def test_an_old_pod_that_cannot_run_is_in_the_way_of_a_statefulset() -> None:
-    release = named("postgresql")
+    release = named("postgresql", "kvm-tacc", load("rehearsal"))
     item = workload("StatefulSet", ready=0)
     item["metadata"]["name"] = "postgresql"
     item["status"]["updateRevision"] = "new"
@@ -134,8 +135,8 @@ def test_an_old_pod_that_cannot_run_is_in_the_way_of_a_statefulset() -> None:
 def test_a_workload_is_seen_when_its_controller_says_so() -> None:
     item = workload("StatefulSet", seen=0)
     item["metadata"]["name"] = "postgresql"
-    assert not is_seen(named("postgresql"), [item])
-    assert is_seen(named("postgresql"), [workload(seen=0)])
+    assert not is_seen(named("postgresql", "kvm-tacc", load("rehearsal")), [item])
+    assert is_seen(named("postgresql", "kvm-tacc", load("rehearsal")), [workload(seen=0)])
 
 
 def test_two_words_for_one_trouble_count_together() -> None:
@@ -164,3 +165,19 @@ def test_patience_begins_anew_when_a_trouble_was_over() -> None:
 
 def test_a_name_that_cannot_be_an_image_is_not_waited_for() -> None:
     assert Patience().is_over(Progress(("x",), (Trouble("a/b", "InvalidImageName", ""),)))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "said"),
+    [
+        ([{"type": "Provisioned", "status": "True"}], ""),
+        ([{"type": "Provisioned", "status": "False", "message": "1 of 2 workers"}], "1 of 2 workers"),
+        ([], "not Provisioned yet"),
+    ],
+)
+def test_a_custom_resource_is_ready_when_its_condition_is_true(conditions: list[Any], said: str) -> None:
+    ready = Ready(kind="RayCluster.ray.io", name="raycluster", condition="Provisioned")
+    item = {"kind": "RayCluster", "metadata": {"name": "raycluster", "namespace": "ray"}, "spec": {}}
+    found = fault(ready, "ray", [{**item, "status": {"conditions": conditions}}])
+    assert said in found
+    assert bool(found) == bool(said)

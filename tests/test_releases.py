@@ -1,4 +1,4 @@
-"""apps/*/chart.toml: order, errors that name file and key, values that are merged, addressed and scaled."""
+"""apps/*/chart.toml: order, whose site and environment it is for, errors that name file and key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from provision import releases
 from provision.errors import SettingsError
-from provision.releases import Release
 from provision.settings import Settings, load
 
 SETTINGS = load("rehearsal")
@@ -42,12 +41,9 @@ def apps(tmp_path: Path) -> Path:
     return folder
 
 
-def only(apps: Path) -> Release:
-    return releases.load(apps)[0]
-
-
-def full_size() -> Settings:
-    return SETTINGS.model_copy(update={"cpu_scale": 1.0, "memory_scale": 1.0})
+def within(apps: Path) -> Settings:
+    """The rehearsal's settings with these applications."""
+    return SETTINGS.model_copy(update={"apps": str(apps)})
 
 
 def test_what_is_needed_comes_first(apps: Path) -> None:
@@ -59,7 +55,23 @@ def test_what_is_needed_comes_first(apps: Path) -> None:
 def test_a_site_has_its_own_releases_only(apps: Path) -> None:
     app(apps, "here")
     app(apps, "there", site="chi-uc")
-    assert [release.name for release in releases.at("chi-uc", apps)] == ["there"]
+    assert [release.name for release in releases.at("chi-uc", within(apps))] == ["there"]
+
+
+def test_what_is_for_all_is_at_each_site_as_its_own(apps: Path) -> None:
+    app(apps, "it", site="all")
+    assert [(release.name, release.site) for release in releases.every(within(apps))] == [
+        ("it", "kvm-tacc"),
+        ("it", "chi-uc"),
+    ]
+
+
+def test_another_environment_s_release_is_neither_there_nor_needed(apps: Path) -> None:
+    app(apps, "it", needs='["driver", "operator"]')
+    app(apps, "driver")
+    app(apps, "operator", more='environments = ["chameleon"]\n')
+    found = releases.at("kvm-tacc", within(apps))
+    assert {release.name: release.needs for release in found} == {"driver": (), "it": ("driver",)}
 
 
 def test_a_circle_is_named(apps: Path) -> None:
@@ -95,87 +107,6 @@ def test_a_release_is_called_like_its_folder(apps: Path) -> None:
     app(apps, "it").rename(apps / "that")
     with pytest.raises(SettingsError, match="-> name -> expected the folder's name"):
         releases.load(apps)
-
-
-def test_values_of_the_site_win_over_those_of_the_environment(apps: Path) -> None:
-    folder = app(apps, "it")
-    (folder / "values.yaml").write_text("a: {x: 1, y: 1, z: 1}\nlist: [1, 2]\n")
-    (folder / "values.rehearsal.yaml").write_text("a: {y: 2, z: 2}\nlist: [3]\n")
-    (folder / "values.kvm-tacc.yaml").write_text("a: {z: 3}\n")
-    assert releases.values(only(apps), SETTINGS) == {"a": {"x": 1, "y": 2, "z": 3}, "list": [3]}
-
-
-def test_values_come_from_a_table(apps: Path) -> None:
-    app(apps, "it", more='[values_from]\nstages = { file = "stages.toml", table = "stages" }\n')
-    (apps.parent / "stages.toml").write_text("[stages.testing]\nport = 1\n")
-    assert releases.values(only(apps), SETTINGS) == {"stages": {"testing": {"port": 1}}}
-
-
-def test_a_missing_table_is_named(apps: Path) -> None:
-    app(apps, "it", more='[values_from]\nstages = { file = "stages.toml", table = "stages" }\n')
-    with pytest.raises(SettingsError, match=r"values_from\.stages"):
-        releases.values(only(apps), SETTINGS)
-
-
-def test_what_the_link_leads_to_has_a_fixed_address() -> None:
-    assert releases.fixed_addresses(releases.named("postgresql"), SETTINGS) == {"service": {"clusterIP": "10.233.0.54"}}
-    found = releases.fixed_addresses(releases.named("serving"), SETTINGS)["service"]["clusterIPs"]
-    assert found["testing"] == "10.234.0.51"
-    assert list(found) == ["testing", "staging", "canary", "production"]
-
-
-def test_what_the_link_does_not_lead_to_has_none() -> None:
-    assert releases.fixed_addresses(releases.named("block-storage"), SETTINGS) == {}
-    # In the same namespace's name, but at the site where the link's listener is, not its end.
-    assert releases.fixed_addresses(releases.named("prometheus-agent"), SETTINGS) == {}
-
-
-def sized(cpu: int, memory: int, limit: int, floor: int) -> dict[str, object]:
-    return {
-        "resources": {
-            "requests": {"cpu_millicores": cpu, "memory_mib": memory},
-            "limits": {"memory_mib": limit},
-            "floor": {"memory_mib": floor},
-        }
-    }
-
-
-@pytest.mark.parametrize(
-    ("cpu", "memory", "limit", "floor", "scaled"),
-    [
-        (1000, 2048, 4096, 320, (100, 1024, 2048)),
-        (20, 16, 64, 8, (10, 16, 32)),  # never below 10 millicores and 16 MiB
-        (101, 101, 401, 8, (11, 51, 201)),  # rounded up
-        (500, 600, 700, 650, (50, 300, 650)),  # a limit stays above the measured need
-        (100, 40, 20, 0, (10, 10, 10)),  # a request never exceeds its limit
-    ],
-)
-def test_sizes_shrink_in_bounds(cpu: int, memory: int, limit: int, floor: int, scaled: tuple[int, ...]) -> None:
-    found = releases.scale({"deep": [sized(cpu, memory, limit, floor)]}, 0.1, 0.5)["deep"][0]["resources"]
-    told = (found["requests"]["cpu_millicores"], found["requests"]["memory_mib"], found["limits"]["memory_mib"])
-    assert told == scaled
-
-
-def test_full_size_stays_full_size() -> None:
-    assert releases.scale(sized(1000, 2048, 4096, 320), 1.0, 1.0) == sized(1000, 2048, 4096, 320)
-
-
-def test_other_mappings_called_resources_stay(apps: Path) -> None:
-    assert releases.scale({"resources": {"requests": {"storage": "1Gi"}}}, 0.1, 0.5) == {
-        "resources": {"requests": {"storage": "1Gi"}}
-    }
-
-
-def test_inputs_change_with_values_chart_and_scale(apps: Path) -> None:
-    folder = app(apps, "it")
-    (folder / "values.yaml").write_text("a: 1\n" + "resources: {requests: {cpu_millicores: 500}}\n")
-    seen = [releases.inputs(only(apps), SETTINGS), releases.inputs(only(apps), full_size())]
-    (folder / "chart" / "templates" / "new.yaml").write_text("kind: X\n")
-    seen.append(releases.inputs(only(apps), SETTINGS))
-    (folder / "values.yaml").write_text("a: 2\n")
-    seen.append(releases.inputs(only(apps), SETTINGS))
-    assert len(set(seen)) == len(seen)
-    assert releases.inputs(only(apps), SETTINGS) == seen[-1]
 
 
 def test_secrets_gather_their_keys(apps: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision import settings
+from provision import releases, settings
 from provision.errors import SettingsError
 from provision.settings import Settings
 from serving import stages
@@ -80,7 +80,7 @@ def test_an_unknown_key_deep_inside_is_named_with_its_path() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("cpu_scale = 0.1", "cpu_scale = 3", "cpu_scale"),
+        ("cpu_scale = 0.04", "cpu_scale = 3", "cpu_scale"),
         ('cidr = "10.31.1.0/24"', 'cidr = "10.31.1.1/24"', "sites.kvm-tacc.network.cidr"),
         ('engine = "kubeadm"', 'engine = "k3s"', "kubernetes.engine"),
         ('kind = "flavor:instance"', 'kind = "flavour"', "sites.kvm-tacc.lease.kind"),
@@ -94,7 +94,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(old: str, new: str, key: 
 
 
 def test_several_faults_are_all_told() -> None:
-    text = rehearsal("cpu_scale = 0.1", "cpu_scale = 3").replace('engine = "kubeadm"', 'engine = "k3s"')
+    text = rehearsal("cpu_scale = 0.04", "cpu_scale = 3").replace('engine = "kubeadm"', 'engine = "k3s"')
     error = refusal(text)
     assert error.what == "mine.toml: 2 wrong"
     assert len(error.why.splitlines()) == 2
@@ -187,6 +187,10 @@ def test_names_carry_platform_site_role_and_number(loaded: Settings) -> None:
 def test_what_is_simulated_is_said_where_it_is(loaded: Settings) -> None:
     cards = [site.gpu.simulated for site in loaded.sites.values() if site.gpu]
     assert any(cards) == ("GPU" in loaded.simulated)
+    driver = "StorageClass object: CSI shim"
+    shims = [release.name for release in releases.at("chi-uc", loaded) if release.name.endswith("-shim")]
+    assert bool(shims) == (driver in loaded.simulated) == (driver in loaded.caveats)
+    assert any(cards) == ("GPU: simulated" in loaded.caveats)
 
 
 def test_keys_lie_outside_the_checkout(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,27 @@ def test_a_new_key_leaves_the_old_ones_alone(vault: Vault) -> None:
     assert len(entry["replica"]) >= 32
 
 
+def test_a_renewed_entry_has_the_value_before_as_long_as_it_is_not_forgotten(vault: Vault) -> None:
+    spec = SecretSpec("s3-mlflow", ("access", "secret", "previous-secret"))
+    vault.ensure([PASSWORDS, spec])
+    before = vault.read()
+    vault.renew(spec)
+    after = vault.read()
+    assert after["postgresql"] == before["postgresql"]
+    assert set(after["s3-mlflow"]) == set(spec.keys)
+    assert not set(after["s3-mlflow"].values()) & {
+        before["s3-mlflow"]["access"],
+        before["s3-mlflow"]["previous-secret"],
+    }
+    assert after["s3-mlflow"]["previous-secret"] == before["s3-mlflow"]["secret"] != after["s3-mlflow"]["secret"]
+    vault.forget(spec)
+    last = vault.read()["s3-mlflow"]
+    assert {key: last[key] for key in ("access", "secret")} == {
+        key: after["s3-mlflow"][key] for key in ("access", "secret")
+    }
+    assert last["previous-secret"] != before["s3-mlflow"]["secret"]
+
+
 def test_the_link_gets_a_pair(vault: Vault) -> None:
     vault.ensure([LINK])
     entry = vault.read()["link"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -175,3 +176,23 @@ def test_span_names_the_right_order() -> None:
 def test_both_environments_load() -> None:
     assert settings.load("rehearsal").platform == "rehearsal"
     assert settings.load("chameleon", platform="ours").kubernetes.engine == "kubespray"
+
+
+def test_after_the_join_no_site_checks_before_the_other_has_applied_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    slow = Event()
+
+    def attempted(step: AnyStep, site: Site) -> Result:
+        if (step.NAME, site.name) == ("charts", "b"):
+            slow.wait(0.05)  # nobody sets it: "b" is slower
+        order.append(f"apply {step.NAME} {site.name}")
+        return Result(step.NAME, site.name, "ok", 1)
+
+    def checked(_settings: object, _run: object, step: str, site: str) -> str:
+        order.append(f"check {step} {site}")
+        return "now"
+
+    monkeypatch.setattr("provision.verification.run_checks", checked)
+    steps = [as_step(FakeStep("tunnel", JOINS=True)), as_step(FakeStep("charts"))]
+    walk.walk(steps, SITES, check=True, attempt=attempted)
+    assert order.index("apply charts b") < order.index("check charts a")

@@ -26,9 +26,9 @@ class Row:
 
 @dataclass
 class Board:
-    """Collects the rows of a run. simulated: what reports call so. elsewhere: checks of sites not asked for."""
+    """Collects the rows of a run. caveats: what every summary says. elsewhere: checks of sites not asked for."""
 
-    simulated: Sequence[str]
+    caveats: Sequence[str]
     collect_only: bool = False
     rows: dict[str, Row] = field(default_factory=dict)
     elsewhere: int = 0
@@ -56,8 +56,8 @@ class Board:
         terminalreporter.section("checks")
         for row in self.rows.values():
             terminalreporter.write_line(line(row))
-        for name in self.simulated:
-            terminalreporter.write_line(f"{name}: simulated")
+        for caveat in self.caveats:
+            terminalreporter.write_line(caveat)
         counts = Counter(row.outcome for row in self.rows.values())
         terminalreporter.write_line(", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "0 checks")
         if self.elsewhere:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from provision import releases
 from provision.settings import Gpu
+from verify import gpu_pods
+from verify.gpu_pods import RESOURCE, GpuPods
 
 if TYPE_CHECKING:
+    from provision.site import Site
     from verify.conftest import NodeUnderTest
 
-RESOURCE = "nvidia.com/gpu.shared"
 
 # NVML as nvidia-ml-py calls it, with nothing to install on the host: the library itself is the question.
 NVML = """
@@ -50,13 +55,20 @@ def test_nvml_names_every_card_of_the_settings(
     assert [card for card in cards if abs(card["gib"] - want.vram_gib) > slack] == []
 
 
-def test_the_cluster_offers_every_share(gpu: NodeUnderTest, figure: Callable[[str], None]) -> None:
-    """The device plugin has cut each card into as many shares as the settings say."""
+@pytest.fixture(scope="module")
+def lent(gpu: NodeUnderTest, namespaced: Callable[[Site], str]) -> Iterator[GpuPods]:
+    """Pods of ours that ask for shares and give way to everybody; gone afterwards."""
+    with gpu_pods.lent(gpu.site, namespaced(gpu.site)) as made:
+        yield made
+
+
+def test_the_cluster_offers_the_sum_of_what_is_asked_for(gpu: NodeUnderTest, figure: Callable[[str], None]) -> None:
+    """The device plugin has cut the card into as many shares as the site's releases ask for: no fewer, no more."""
     want = _wanted(gpu)
-    node = gpu.site.kube.get("node", name=gpu.name)[0]
-    offered = int(node["status"]["allocatable"].get(RESOURCE, "0"))
+    offered = shares_offered(gpu)
+    asked = sum(release.requests.gpu_shares for release in releases.at(gpu.site.name, gpu.site.settings))
     figure(told(want, f"{offered} shares"))
-    assert offered == want.shares * want.count
+    assert offered == want.shares * want.count == asked
 
 
 def test_no_more_shares_are_asked_for_than_there_are(gpu: NodeUnderTest, figure: Callable[[str], None]) -> None:
@@ -68,6 +80,31 @@ def test_no_more_shares_are_asked_for_than_there_are(gpu: NodeUnderTest, figure:
     figure(told(want, f"{sum(asked.values())} of {want.shares * want.count} shares asked for"))
     assert unplaced == []
     assert 0 < sum(asked.values()) <= want.shares * want.count
+
+
+def test_one_share_too_many_stays_pending_with_its_reason(
+    gpu: NodeUnderTest, lent: GpuPods, budget: Callable[[str], float], figure: Callable[[str], None]
+) -> None:
+    """Of pods that ask for every free share and one more, one waits, and its event says for what."""
+    free = max(0, shares_offered(gpu) - sum(shares_asked(gpu.site.kube.get("pod")).values()))
+    reason = lent.reason_of_waiting(free + 1, deadline_s=budget("gpu.refused_deadline_s"))
+    figure(told(_wanted(gpu), f"{free} free, {free + 1} more asked for: {reason}"))
+    assert f"Insufficient {RESOURCE}" in reason
+
+
+def test_two_shares_for_one_pod_are_refused(
+    gpu: NodeUnderTest, lent: GpuPods, budget: Callable[[str], float], figure: Callable[[str], None]
+) -> None:
+    """Put on the node past the scheduler, the pod is turned away there: it never starts."""
+    status = lent.decided(2, node=gpu.name, deadline_s=budget("gpu.refused_deadline_s"))
+    figure(told(_wanted(gpu), f"{status['reason']}: {status['message']}"))
+    assert (status["phase"], status["reason"]) == ("Failed", "UnexpectedAdmissionError")
+
+
+def shares_offered(gpu: NodeUnderTest) -> int:
+    """Shares that the node has, free or not."""
+    node = gpu.site.kube.get("node", name=gpu.name)[0]
+    return int(node["status"]["allocatable"].get(RESOURCE, "0"))
 
 
 def shares_asked(pods: Sequence[Any]) -> dict[str, int]:

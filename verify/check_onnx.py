@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from provision import shell
 from provision.settings import Forward, Settings
 from provision.site import Site
 from serving.stages import Stage
+from verify.forward import forwarded
 
 GOLDEN = json.loads((Path(__file__).resolve().parent.parent / "serving" / "golden.json").read_text())
 TEXT = "Graph neural networks learn representations of nodes from the edges between them."
@@ -68,15 +67,10 @@ class Endpoint:
 def endpoint(stage: Stage, both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[Endpoint]:
     """The stage, reachable on a loopback port while its checks run."""
     site = both[1]
-    port = _free_port()
-    rule = ["-L", f"127.0.0.1:{port}:{_target(site.settings, stage)}"]
-    _control(site, "forward", rule)
-    try:
+    with forwarded(site, _target(site.settings, stage)) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=budget("onnx.request_deadline_s"))
         yield Endpoint(stage, connection)
         connection.close()
-    finally:
-        _control(site, "cancel", rule)
 
 
 def test_stage_is_ready(endpoint: Endpoint) -> None:
@@ -146,17 +140,3 @@ def _target(settings: Settings, stage: Stage) -> str:
     """`address:port` of the stage's Service, from the table of the link."""
     forward: Forward = next(row for row in settings.link.forwards if row.service == stage.service)
     return f"{forward.target_ip}:{forward.target_port}"
-
-
-def _control(site: Site, verb: str, rule: Sequence[str]) -> None:
-    """`ssh -O forward|cancel` on the shared connection, opened first if it is not."""
-    entry = site.own.entry.name
-    if verb == "forward":
-        site.hosts.run(entry, ["true"])
-    shell.run([*site.hosts.argv(entry)[:-1], "-O", verb, *rule, entry], deadline_s=15.0)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port

@@ -16,10 +16,12 @@ from provision import appsecrets, manifests, shell
 from provision.settings import ROOT, Settings
 from provision.site import Site
 from provision.vault import Vault, digest
+from provision.wait import never, wait_until
 
 SHORTEST = 12  # shorter values (a region) are no secrets
 SHOWN = {"link/public", "object-store/endpoint", "registry/user"}
 BIGGEST_BYTES = 20_000_000
+IMAGE = "docker.io/library/busybox:1.35.0"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def test_every_secret_has_its_type_and_keys(site: Site, figure: Callable[[str], 
         or there[secret.path]["type"] != secret.kind
         or not set(secret.keys) <= set(there[secret.path].get("data") or ())
     ]
-    figure(f"{len(wanted)} Secrets in {len(appsecrets.namespaces(site.name))} namespaces")
+    figure(f"{len(wanted)} Secrets in {len(appsecrets.namespaces(site.settings, site.name))} namespaces")
     assert wanted
     assert wrong == []
 
@@ -93,6 +95,36 @@ def test_every_namespace_pulls_with_our_secret(site: Site) -> None:
     }
     without = [secret.namespace for secret in wanted if {"name": secret.name} not in accounts.get(secret.namespace, [])]
     assert without == []
+
+
+def test_a_pod_of_another_account_pulls_with_its_node_s_credentials(
+    site: Site, namespaced: Callable[[Site], str], budget: Callable[[str], float]
+) -> None:
+    """Charts bring accounts of their own, without our Secret: what the node has is enough for every pod on it."""
+    meta = {"name": "puller", "namespace": namespaced(site)}
+    container = {
+        "name": "pulled",
+        "image": IMAGE,
+        "imagePullPolicy": "Always",
+        "command": ["true"],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": meta,
+        "spec": {"serviceAccountName": "puller", "restartPolicy": "Never", "containers": [container]},
+    }
+    site.kube.apply([{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}, pod])
+    seen = wait_until(
+        f"{site.name}: an image pulled for another account",
+        lambda: site.kube.get("pod", namespace=meta["namespace"], name="puller")[0]["status"].get("phase"),
+        lambda phase: phase in {"Succeeded", "Failed"},
+        never,
+        deadline_s=budget("charts.pod_deadline_s"),
+        every_s=0.5,
+    )
+    assert seen == "Succeeded"
 
 
 def test_the_vault_is_closed_and_outside_the_checkout(settings: Settings, needles: Needles) -> None:

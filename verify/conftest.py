@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     if (asked := config.getoption("site")) and asked not in settings.sites:
         raise pytest.UsageError(f"no site {asked!r}; there are: {', '.join(settings.sites)}")
-    board = Board(settings.simulated, collect_only=config.getoption("collectonly"))
+    board = Board(settings.caveats, collect_only=config.getoption("collectonly"))
     config.stash[SETTINGS] = settings
     config.stash[BOARD] = board
     config.pluginmanager.register(board, "tandem-board")

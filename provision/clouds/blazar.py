@@ -102,6 +102,7 @@ def parse_lease(found: Mapping[str, Any], now: datetime) -> Lease:
         hours_left=max(0.0, (end - now).total_seconds() / 3600),
         reservations=tuple(_parse_reservation(reservation) for reservation in found["reservations"]),
         id=found["id"],
+        ends=int(end.timestamp()),
     )
 
 

@@ -23,13 +23,14 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease. status: Blazar's (PENDING ACTIVE TERMINATED ERROR and the ways between)."""
+    """A lease. status: Blazar's (PENDING ACTIVE TERMINATED ERROR and the ways between). ends: seconds since 1970."""
 
     name: str
     status: str
     hours_left: float
     reservations: tuple[Reservation, ...] = ()
     id: str = ""
+    ends: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from rehearsal.artifacts.binaries import tools_dir
 from rehearsal.artifacts.bundle import pack, unpack
 from rehearsal.artifacts.store import Row, Store, write_atomic
 
-__all__ = ["APT_PACKAGES", "Row", "ensure", "pack", "report", "tools_dir", "unpack"]
+__all__ = ["APT_PACKAGES", "Row", "ensure", "is_current", "pack", "report", "tools_dir", "unpack"]
 
 APT_PACKAGES = (
     "apache2-utils",
@@ -31,6 +31,7 @@ APT_PACKAGES = (
     "util-linux",
 )
 ROOT = Path(__file__).resolve().parents[2]
+KEY = "artifacts.key"
 
 
 def ensure(cache: Path, *, log_dir: Path, root: Path = ROOT) -> tuple[Row, ...]:
@@ -49,9 +50,16 @@ def ensure(cache: Path, *, log_dir: Path, root: Path = ROOT) -> tuple[Row, ...]:
         binaries.link_tools(wanted, store)
         store.drop_scratch()
         write_atomic(cache / "artifacts.json", json.dumps([asdict(row) for row in rows], indent=1))
+        write_atomic(cache / KEY, wanted.key(root))
     cached = sum(row.source == "cache" for row in rows)
     say.line("artifacts", "ok", f"{len(rows)} there, {cached} from the cache, {sum(row.mb for row in rows):.0f} MB")
     return rows
+
+
+def is_current(cache: Path, *, root: Path = ROOT) -> bool:
+    """Whether the last `ensure` had the same lock and the same files of the checkout."""
+    path = cache / KEY
+    return path.exists() and path.read_text() == lock.load().key(root)
 
 
 def report(cache: Path) -> tuple[Row, ...]:

@@ -11,7 +11,7 @@ from rehearsal.artifacts.layers import Entry, write
 from rehearsal.artifacts.lock import Lock, Served, digest_of, file_hash
 from rehearsal.artifacts.store import Row, Store, write_atomic
 
-TOOLS = ("helm", "sops", "kubectl", "kubeadm")
+TOOLS = ("helm", "sops", "kubectl", "kubeadm", "promtool")
 
 
 def resolve(lock: Lock, store: Store, log_dir: Path) -> tuple[Row, ...]:
@@ -28,6 +28,8 @@ def serve_files(lock: Lock, store: Store) -> Path:
     folder = store.root / "files" / key
     if (folder / "SHA256SUMS").exists():
         return folder
+    for name in {served.module for served in lock.file if served.module}:
+        golang.members(lock, store, name, [served.member for served in lock.file if served.module == name])
     sums = []
     for served in lock.file:
         target = folder / served.path
@@ -64,7 +66,9 @@ def lock_key(lock: Lock) -> str:
 def _place(lock: Lock, store: Store, served: Served, target: Path) -> None:
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
-    if served.path.endswith(".tgz"):
+    if served.module:
+        shutil.copyfile(golang.members(lock, store, served.module, [served.member])[served.member], part)
+    elif served.path.endswith(".tgz"):
         _pack(lock, store, served, part)
     else:
         shutil.copyfile(store.binary(lock, served.commands[0]), part)

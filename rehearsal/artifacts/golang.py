@@ -12,15 +12,17 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from provision import say, shell
 from provision.errors import PlatformError, PreconditionMissing, ToolMissing
-from rehearsal.artifacts.lock import Command, Lock, Module
-from rehearsal.artifacts.store import Row, Store
+from rehearsal.artifacts.lock import FILES, Command, Lock, Module
+from rehearsal.artifacts.store import Row, Store, write_atomic
 
 FREE_GB = 25
+PATCHED = "patched"
 MODULES_S = 900
 BUILD_S = 2400
 NEXT_GO = "install Go {minimum} or newer from its vendor (Debian 12 has an older one), then the same command again"
@@ -61,7 +63,10 @@ def _build_module(
     folder = store.scratch(f"go-{module.name}")
     log = log_dir / f"build-{module.name}.log"
     say.line("artifacts", "build", f"{module.path} {module.version}: modules")
-    (folder / "go.mod").write_text(main_module(lock.go.minimum, module, _download(module, folder, env)))
+    fetched = _download(module, folder, env)
+    if module.patch:
+        _patch(module, fetched.folder, folder / PATCHED)
+    (folder / "go.mod").write_text(main_module(lock.go.minimum, module, _replaces(fetched, folder, env)))
     rows = []
     for command in module.commands:
         if command.name not in wanted:
@@ -80,8 +85,33 @@ def _build_module(
     return rows
 
 
-def _download(module: Module, folder: Path, env: dict[str, str]) -> list[tuple[str, str, str, str]]:
-    """Fetch the module, compare its hash with the lock; its replaces (path, version, new path, new version)."""
+def members(lock: Lock, store: Store, name: str, paths: Iterable[str]) -> dict[str, Path]:
+    """Files of a Go module, by their path in it; kept in the cache, so a module is fetched once."""
+    module = lock.modules[name]
+    kept = store.root / "members" / f"{name}-{module.version}"
+    found = {path: kept / path for path in paths}
+    if all(file.exists() for file in found.values()):
+        return found
+    _require_go(lock)
+    env = _caches(store.root, "members")
+    fetched = _download(module, store.scratch(f"members-{name}"), env)
+    for path, file in found.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, (fetched.folder / path).read_text())
+    _drop(store.root / "go")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A module as go downloaded it: its go.mod, and its folder (read-only)."""
+
+    go_mod: Path
+    folder: Path
+
+
+def _download(module: Module, folder: Path, env: dict[str, str]) -> _Fetched:
+    """Fetch the module and compare its hash with the lock."""
     fetched = shell.run(
         ["go", "mod", "download", "-json", f"{module.path}@{module.version}"],
         deadline_s=MODULES_S,
@@ -96,8 +126,21 @@ def _download(module: Module, folder: Path, env: dict[str, str]) -> list[tuple[s
             why=f"{info['Sum']}, the lock says {module.sum}",
             next="check GOPROXY and the lock, then run again",
         )
+    return _Fetched(Path(info["GoMod"]), Path(info["Dir"]))
+
+
+def _patch(module: Module, source: Path, target: Path) -> None:
+    """A copy of the module with the files that its publication forgot."""
+    shutil.copytree(source, target)
+    for path, name in module.patch.items():
+        (target / path).parent.chmod(0o755)
+        shutil.copyfile(FILES / name, target / path)
+
+
+def _replaces(fetched: _Fetched, folder: Path, env: dict[str, str]) -> list[tuple[str, str, str, str]]:
+    """What the module's own go.mod replaces: path, version, new path, new version."""
     parsed = json.loads(
-        shell.run(["go", "mod", "edit", "-json", info["GoMod"]], deadline_s=60, env=env, cwd=folder).stdout
+        shell.run(["go", "mod", "edit", "-json", fetched.go_mod], deadline_s=60, env=env, cwd=folder).stdout
     )
     return [
         (entry["Old"]["Path"], entry["Old"].get("Version", ""), entry["New"]["Path"], entry["New"].get("Version", ""))
@@ -117,6 +160,8 @@ def main_module(go: str, module: Module, replaces: list[tuple[str, str, str, str
             lines.append(f"replace {path} {version} => {new_path} {new_version}".replace("  ", " "))
         elif module.staging:
             lines.append(f"replace {path} => {path} {module.staging}")
+    if module.patch:
+        lines.append(f"replace {module.path} => ./{PATCHED}")
     return "\n".join(
         [
             f"module tandem.invalid/{module.name}",
@@ -140,6 +185,7 @@ def _go_build(module: Module, command: Command, made: Path) -> list[str]:
         "-mod=mod",
         "-trimpath",
         "-buildvcs=false",
+        *(["-tags", ",".join(module.tags)] if module.tags else []),
         "-ldflags",
         flags,
         "-o",

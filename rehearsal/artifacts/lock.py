@@ -54,24 +54,31 @@ class Command(_Model):
 
 
 class Module(_Model):
-    """One Go module and what is built from it. Modules of one `batch` share a build cache, dropped after the batch."""
+    """One Go module and what is built from it. Modules of one `batch` share a build cache, dropped after the batch.
+
+    patch: path in the module -> a file of ours that the published module lacks.
+    """
 
     name: str
     path: str
     version: str = Field(pattern=r"^v\d+\.\d+\.\d+$")
     sum: str = Field(pattern=r"^h1:")
-    commands: tuple[Command, ...]
+    commands: tuple[Command, ...] = ()
     batch: str = ""
     staging: str = ""
     ldflags: tuple[str, ...] = ()
     cgo: bool = False
+    tags: tuple[str, ...] = ()
+    patch: dict[str, str] = {}
 
 
 class Served(_Model):
-    """One file on the file server: a binary, or several as one .tgz."""
+    """One file on the file server: a binary, several as one .tgz, or the file `member` of a Go module."""
 
     path: str
-    commands: tuple[str, ...]
+    commands: tuple[str, ...] = ()
+    module: str = ""
+    member: str = ""
 
 
 class Layer(_Model):
@@ -139,6 +146,11 @@ class Lock(_Model):
         return {command.name: (module, command) for module in self.module for command in module.commands}
 
     @property
+    def modules(self) -> dict[str, Module]:
+        """Every Go module by its name here."""
+        return {module.name: module for module in self.module}
+
+    @property
     def layers(self) -> dict[str, Layer]:
         """Every named layer by name."""
         return {layer.name: layer for layer in self.layer}
@@ -146,8 +158,10 @@ class Lock(_Model):
     def command_key(self, name: str) -> str:
         """Twelve hex digits over all that decides a binary: module, h1 hash, Go version, flags, package."""
         module, command = self.commands[name]
-        inputs = module.model_dump(exclude={"commands", "batch", "name"})
-        return digest_of([inputs, self.go.version, command.package])
+        unused = {field for field in ("tags", "patch") if not getattr(module, field)}
+        inputs = module.model_dump(exclude={"commands", "batch", "name", *unused})
+        patches = [file_hash(FILES / file) for file in module.patch.values()]
+        return digest_of([inputs, self.go.version, command.package, *patches])
 
     def layer_key(self, name: str, root: Path) -> str:
         """The same over a layer; `root` is the checkout whose files it names."""
@@ -159,6 +173,13 @@ class Lock(_Model):
                 for path in sources(root / layer.source, layer.pattern)
             ]
         return digest_of([RECIPE, NOISE if layer.kind == "debian" else (), layer.model_dump(), texts])
+
+    def key(self, root: Path) -> str:
+        """The same over everything: binaries, layers, images, served files."""
+        commands = [self.command_key(name) for name in self.commands]
+        layers = [self.layer_key(layer.name, root) for layer in self.layer]
+        images = [(image.model_dump(), self.own_layer_key(image)) for image in self.image]
+        return digest_of([commands, layers, images, [served.model_dump() for served in self.file]])
 
     def own_layer_key(self, image: Image) -> str:
         """The same over an image's own layer."""
@@ -195,7 +216,7 @@ def parse(text: str, name: str = LOCK.name) -> Lock:
         lock = Lock.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise SettingsError(f"{name}: not a lock", why=str(error), next=f"edit rehearsal/artifacts/{name}") from error
-    missing = sorted(_referred(lock) - set(lock.commands) - set(lock.layers))
+    missing = sorted(_referred(lock) - set(lock.commands) - set(lock.layers) - set(lock.modules))
     if missing:
         raise SettingsError(
             f"{name}: names nobody defines", why=", ".join(missing), next=f"edit rehearsal/artifacts/{name}"
@@ -205,4 +226,5 @@ def parse(text: str, name: str = LOCK.name) -> Lock:
 
 def _referred(lock: Lock) -> set[str]:
     images = {name for image in lock.image for name in (*image.layers, *image.binaries)}
-    return images | {name for file in lock.file for name in file.commands}
+    served = {name for file in lock.file for name in (*file.commands, file.module) if name}
+    return images | served

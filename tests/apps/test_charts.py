@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,19 +8,38 @@ from typing import Any
 import pytest
 import yaml
 
-from provision import releases
+from provision import pods, releases, values
 from provision.releases import Release
 from provision.settings import Settings, load
 from serving import __version__, stages
 
-RELEASES = releases.load()
-ENVIRONMENTS = ("rehearsal", "chameleon")
-by_name = pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
-by_environment = pytest.mark.parametrize("env", ENVIRONMENTS)
+SETTINGS = {env: load(env, platform="rehearsal") for env in ("rehearsal", "chameleon")}
+RELEASES = [(env, release) for env, settings in SETTINGS.items() for release in releases.every(settings)]
+OURS = [(env, release) for env, release in RELEASES if release.chart]
+PRIVILEGED: dict[str, str] = {"csi-rclone-shim": "mounts on its node for other pods"}
+"""Releases that may ask for what nobody else may, and why."""
+POD_MAKERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "RayCluster")
+
+
+def ids(value: str | Release) -> str:
+    return value if isinstance(value, str) else f"{value.site}-{value.name}"
+
+
+every = pytest.mark.parametrize(("env", "release"), RELEASES, ids=ids)
+ours = pytest.mark.parametrize(("env", "release"), OURS, ids=ids)
+by_environment = pytest.mark.parametrize("env", SETTINGS)
 
 
 def settings(env: str) -> Settings:
-    return load(env, platform="rehearsal")
+    return SETTINGS[env]
+
+
+def named(name: str, env: str = "rehearsal") -> Release:
+    return next(release for release in releases.every(SETTINGS[env]) if release.name == name)
+
+
+def full_size(env: str) -> Settings:
+    return SETTINGS[env].model_copy(update={"cpu_scale": 1.0, "memory_scale": 1.0})
 
 
 def leaves(tree: Any) -> Iterator[str]:
@@ -51,7 +69,7 @@ def templates(release: Release) -> str:
 
 
 def test_the_applications_of_the_first_slice_are_there() -> None:
-    assert {release.name for release in RELEASES} >= {
+    assert {release.name for env, release in RELEASES if env == "rehearsal"} >= {
         "block-storage",
         "postgresql",
         "prometheus",
@@ -61,71 +79,70 @@ def test_the_applications_of_the_first_slice_are_there() -> None:
     }
 
 
-@by_name
-def test_our_chart_has_the_version_of_its_release(release: Release) -> None:
+@ours
+def test_our_chart_has_the_version_of_its_release(env: str, release: Release) -> None:
     chart = yaml.safe_load((release.folder / release.chart / "Chart.yaml").read_text(encoding="utf-8"))
     assert chart["version"] == release.version
     assert chart["apiVersion"] == "v2"
 
 
-@by_name
-@by_environment
-def test_every_image_of_the_values_is_on_the_list_and_no_other(release: Release, env: str) -> None:
+@ours
+def test_every_image_of_the_values_is_on_the_list_and_no_other(env: str, release: Release) -> None:
     named = {
         text
-        for text in leaves(releases.values(release, settings(env)))
+        for text in leaves(values.of(release, settings(env)))
         if text.split("/")[0] in settings(env).registry.upstreams
     }
     assert named == set(release.images)
 
 
-@by_name
-def test_every_image_is_pinned_or_said_not_to_be(release: Release) -> None:
+@every
+def test_every_image_is_pinned_or_said_not_to_be(env: str, release: Release) -> None:
     assert set(release.image_digests) == set(release.images)
     for digest in release.image_digests.values():
         assert digest == "unresolved" or digest.startswith("sha256:")
     assert all(":" in image.rsplit("/", 1)[1] and not image.endswith(":latest") for image in release.images)
 
 
-@by_name
-def test_the_summary_is_what_the_values_ask_for_at_full_size(release: Release) -> None:
-    found = list(sized(releases.values(release, settings("chameleon"))))
-    assert sum(entry["requests"]["cpu_millicores"] for entry in found) == release.requests.cpu_millicores
-    assert sum(entry["requests"]["memory_mib"] for entry in found) == release.requests.memory_mib
+@ours
+def test_the_summary_is_what_the_values_ask_for_at_full_size(env: str, release: Release) -> None:
+    found = pods.of(release.name, release.pods, values.of(release, full_size(env)))
+    assert sum(pod.cpu_millicores * pod.replicas for pod in found) == release.requests.cpu_millicores
+    assert sum(pod.memory_mib * pod.replicas for pod in found) == release.requests.memory_mib
+    assert sum(pod.gpu_shares * pod.replicas for pod in found) == release.requests.gpu_shares
 
 
-@by_name
-@by_environment
-def test_requests_stay_under_limits_and_limits_above_the_measured_need(release: Release, env: str) -> None:
-    for entry in sized(releases.values(release, settings(env))):
+@ours
+def test_requests_stay_under_limits_and_limits_above_the_measured_need(env: str, release: Release) -> None:
+    for entry in sized(values.of(release, settings(env))):
         assert entry["floor"]["memory_mib"] <= entry["limits"]["memory_mib"]
         assert entry["requests"]["memory_mib"] <= entry["limits"]["memory_mib"]
 
 
-@by_name
-def test_what_is_waited_for_is_what_the_chart_makes(release: Release) -> None:
+@ours
+def test_what_is_waited_for_is_what_the_chart_makes(env: str, release: Release) -> None:
     text = templates(release)
     for ready in release.ready:
         stem = ready.name.removeprefix("serving-") if release.name == "serving" else ready.name
-        known = stem in text or stem in stages.NAMES or stem in str(releases.values(release, settings("rehearsal")))
-        assert known and f"kind: {ready.kind}" in text
+        known = stem in text or stem in stages.NAMES or stem in str(values.of(release, settings(env)))
+        assert known and f"kind: {ready.kind.partition('.')[0]}" in text
 
 
-@by_name
-def test_pods_ask_for_no_privilege(release: Release) -> None:
+@ours
+def test_pods_ask_for_no_privilege(env: str, release: Release) -> None:
     text = templates(release)
-    assert "privileged: true" not in text
+    assert ("privileged: true" in text) == (release.name in PRIVILEGED)
     assert "hostNetwork" not in text
-    pods = text.count("kind: Deployment") + text.count("kind: StatefulSet") + text.count("kind: DaemonSet")
-    assert pods >= 1
-    assert text.count("imagePullPolicy: IfNotPresent") >= pods
-    assert text.count("allowPrivilegeEscalation: false") >= pods
-    assert text.count("enableServiceLinks: false") == pods
+    workloads = sum(text.count(f"kind: {kind}\n") for kind in POD_MAKERS)
+    assert (workloads >= 1) == any(ready.condition != "Exists" for ready in release.ready)
+    assert text.count("imagePullPolicy: IfNotPresent") >= workloads
+    assert text.count("allowPrivilegeEscalation: false") + text.count("privileged: true") >= workloads
+    assert text.count("enableServiceLinks: false") == workloads
 
 
 def test_every_stage_is_deployed_and_waited_for() -> None:
-    release = releases.named("serving")
-    given = releases.values(release, settings("rehearsal"))
+    release = named("serving")
+    given = values.of(release, settings("rehearsal"))
     assert set(given["stages"]) == set(stages.NAMES)
     assert {ready.name for ready in release.ready} == {stage.service for stage in stages.load()}
     assert release.requests.gpu_shares == sum(stage.gpu_shares * stage.replicas for stage in stages.load())
@@ -133,7 +150,7 @@ def test_every_stage_is_deployed_and_waited_for() -> None:
 
 
 def test_the_image_has_the_version_of_the_package() -> None:
-    assert releases.named("serving").images == (f"ghcr.io/tandem/serving:{__version__}",)
+    assert named("serving").images == (f"ghcr.io/tandem/serving:{__version__}",)
 
 
 @by_environment
@@ -144,37 +161,32 @@ def test_the_link_listens_where_the_stages_say(env: str) -> None:
 
 
 def test_a_cpu_is_allowed_in_the_rehearsal_and_nowhere_else() -> None:
-    release = releases.named("serving")
-    assert releases.values(release, settings("rehearsal"))["allowCpu"] is True
-    assert releases.values(release, settings("chameleon"))["allowCpu"] is False
+    release = named("serving")
+    assert values.of(release, settings("rehearsal"))["allowCpu"] is True
+    assert values.of(release, settings("chameleon"))["allowCpu"] is False
 
 
-def test_the_stages_leave_shares_of_the_card_for_two_workers() -> None:
-    shares = releases.values(releases.named("device-plugin"), settings("rehearsal"))["shares"]
-    gpu = settings("rehearsal").sites["chi-uc"].gpu
+@by_environment
+def test_a_card_is_cut_into_as_many_shares_as_are_asked_for(env: str) -> None:
+    gpu = settings(env).sites["chi-uc"].gpu
+    asked = sum(release.requests.gpu_shares for release in releases.at("chi-uc", settings(env)))
     assert gpu is not None
-    assert shares == gpu.shares == releases.named("serving").requests.gpu_shares + 2
+    assert asked == gpu.shares * gpu.count == named("serving", env).requests.gpu_shares + 2
 
 
-def test_the_stages_gpu_memory_fits_the_card() -> None:
-    gpu = settings("chameleon").sites["chi-uc"].gpu
+@pytest.mark.parametrize(("env", "name"), [("rehearsal", "device-plugin"), ("chameleon", "gpu-operator")])
+def test_whoever_cuts_the_card_is_told_the_shares_of_the_settings(env: str, name: str) -> None:
+    config = values.of(named(name, env), settings(env))["devicePlugin"]["config"]
+    told = yaml.safe_load(config["data"][config["default"]])["sharing"]["timeSlicing"]
+    gpu = settings(env).sites["chi-uc"].gpu
     assert gpu is not None
-    assert sum(math.ceil(stage.gpu_memory_mib / 1024) * stage.replicas for stage in stages.load()) < gpu.vram_gib
+    assert told["resources"] == [{"name": "nvidia.com/gpu", "replicas": gpu.shares}]
+    assert told["renameByDefault"] and told["failRequestsGreaterThanOne"]
 
 
 def test_the_schema_accepts_the_table_it_is_made_for() -> None:
-    schema = json.loads(Path(releases.named("serving").folder / "chart/values.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads(Path(named("serving").folder / "chart/values.schema.json").read_text(encoding="utf-8"))
     stage = schema["properties"]["stages"]["additionalProperties"]
-    given = releases.values(releases.named("serving"), settings("rehearsal"))["stages"]["canary"]
+    given = values.of(named("serving"), settings("rehearsal"))["stages"]["canary"]
     assert set(stage["required"]) == set(given)
     assert set(stage["properties"]) == set(given)
-
-
-@pytest.mark.parametrize("name", ["prometheus", "prometheus-agent"])
-def test_what_is_not_discovered_is_listed_whole(name: str) -> None:
-    release, env = releases.named(name), settings("rehearsal")
-    given = releases.values(release, env)
-    if given["discovery"] == "static":
-        assert given["nodes"] == [node.name for node in env.sites[release.site].nodes]
-        wanted = {f"{stage.service}.serving.svc:8000" for stage in stages.load()} if release.site == "chi-uc" else set()
-        assert {target["address"] for target in given["targets"]} == wanted

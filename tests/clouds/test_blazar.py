@@ -43,7 +43,7 @@ def test_a_lease_is_read_from_blazar_s_words() -> None:
                           "resource_properties": '["=", "$node_type", "gpu_rtx_6000"]'}],
     }  # fmt: skip
     held = Reservation("physical:host", 1, "gpu_rtx_6000", "r", "active")
-    assert parse_lease(told, NOW) == Lease("n", "ACTIVE", 12.0, (held,), "l")
+    assert parse_lease(told, NOW) == Lease("n", "ACTIVE", 12.0, (held,), "l", 1795478400)
 
 
 def test_a_lease_that_is_over_has_no_hours_left() -> None:
@@ -126,3 +126,13 @@ def test_a_lease_is_given_back_with_its_ended_namesakes() -> None:
     door = FakeLeases([], [Lease(WISH.name, status, 0, (), status) for status in ("TERMINATED", "ACTIVE")])
     leasing.give_back(door, WISH.name)
     assert door.leases == []
+
+
+def test_a_cluster_is_told_when_the_first_of_its_leases_ends() -> None:
+    leases = [
+        Lease("a", "ACTIVE", 1, ends=300),
+        Lease("b", "ACTIVE", 1, ends=200),
+        Lease("c", "TERMINATED", 0, ends=100),
+    ]
+    assert leasing.told(leases)["lease.prom"].splitlines()[-1] == "tandem_lease_end_timestamp_seconds 200"
+    assert leasing.told(leases[2:]) == {}

@@ -48,6 +48,7 @@ from provision.settings import ENVIRONMENTS, Settings
 from provision.step import AnyStep, Change
 from tests.steps.facts import build
 
+APPS = "tests/steps/apps"  # a few applications of their own, so that a new one of the platform changes no case
 CASES = Path(__file__).parent / "cases"
 FILES = sorted(CASES.glob("*/*.toml"))
 KEYS = {"site", "environment", "platform", "like", "settings", "facts", "changes", "undo", "refused"}
@@ -99,7 +100,7 @@ def settings_of(case: Mapping[str, Any]) -> Settings:
     """The environment's file with the case's settings laid over it."""
     name = case.get("environment", "rehearsal")
     table = tomllib.loads((ENVIRONMENTS / f"{name}.toml").read_text())
-    over = {"platform": case.get("platform", "case"), **case.get("settings", {})}
+    over = {"platform": case.get("platform", "case"), "apps": APPS, **case.get("settings", {})}
     return settings.Settings.model_validate({"env": name, **laid_over(table, over)})
 
 

@@ -70,9 +70,10 @@ class Cli:
         return answer
 
     def verify(self, *areas: str, site: str = "") -> Verification:
-        """Live checks in a run folder of their own: `check_<area>.py`, or all of them."""
+        """Live checks in a run folder of their own: `check_<area>.py`, one of them (`<area>::<check>`), or all."""
         folder = self.run.folder.parent / f"{self.run.utc}.{self._number():02d}"
-        files = [f"verify/check_{area}.py" for area in areas] or ["verify"]
+        named = (area.partition("::") for area in areas)
+        files = [f"verify/check_{file}.py{sep}{check}" for file, sep, check in named] or ["verify"]
         where = ["--site", site] if site else []
         report, log = folder / "junit.verify.xml", folder / "checks.verify.log"
         words = [

@@ -114,9 +114,13 @@ FAULTS = (
         step="charts",
         site="kvm-tacc",
         break_it=scale_postgresql_to_zero,
-        must=r"check_charts::test_postgresql_finds_the_nearest_vector\[kvm-tacc\]$",
-        may=(r"check_charts::test_postgresql_", r"check_charts::test_release_.*\[kvm-tacc-postgresql\]$"),
-        areas=("charts",),
+        must=r"check_postgresql::test_the_nearest_vector_is_found\[kvm-tacc\]$",
+        may=(
+            r"check_postgresql::",
+            r"check_charts::test_release_.*\[kvm-tacc-postgresql\]$",
+            r"check_monitoring::test_every_panel.*postgresql",
+        ),
+        areas=("charts", "postgresql"),
     ),
     Fault(
         "tunnel-stopped",
@@ -124,8 +128,8 @@ FAULTS = (
         site="chi-uc",
         break_it=stop_the_tunnel,
         must=r"check_tunnel::test_pods_reach_what_lies_across\[",
-        may=(r"check_tunnel::", r"check_charts::test_(a_pod_across|metrics_of_the_stage|prometheus_has_samples)"),
-        areas=("tunnel", "charts"),
+        may=(r"check_tunnel::", r"check_charts::test_a_pod_across", r"check_monitoring::"),
+        areas=("tunnel", "charts", "monitoring"),
     ),
     Fault(
         "storage-class-deleted",

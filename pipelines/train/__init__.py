@@ -1,0 +1,1 @@
+"""A linear probe over sentences, trained on the workers of the RayCluster: small, real, and it survives its workers."""
