@@ -44,7 +44,7 @@ AREAS = (
     "ray",
     "onnx",
 )
-PYTHON_FILES = ("provision", "rehearsal", "serving", "pipelines", "verify", "tests", "tasks.py", "noxfile.py")
+PYTHON_FILES = ("provision", "rehearsal", "serving", "pipelines", "verify", "tests", "invocation", "tasks.py", "noxfile.py")
 
 
 def _pytest_verify(session: nox.Session, *files: str) -> None:

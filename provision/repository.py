@@ -17,17 +17,16 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from dulwich.bundle import create_bundle_from_repo, write_bundle
 from dulwich.index import commit_tree
+from dulwich.object_store import MemoryObjectStore
 from dulwich.objects import Blob, Commit
-from dulwich.refs import Ref
-from dulwich.repo import MemoryRepo
+from dulwich.pack import write_pack_objects
 
 from provision.releases import Release
 from provision.settings import ROOT, Settings
 
 URL = "git://git.git.svc/platform.git"
-BRANCH = Ref(b"refs/heads/main")
+BRANCH = b"refs/heads/main"
 AUTHOR = b"tandem <tandem@localhost>"
 CHART = ROOT / "cluster" / "applications"
 FILE_MODE = 0o100644
@@ -71,24 +70,28 @@ def commit(tree: Mapping[str, bytes]) -> Made:
 
 @lru_cache(maxsize=8)
 def _commit(tree: tuple[tuple[str, bytes], ...]) -> Made:
-    repo = MemoryRepo()
+    store = MemoryObjectStore()
     rows = []
     for path, content in tree:
         blob = Blob.from_string(content)
-        repo.object_store.add_object(blob)
+        store.add_object(blob)
         rows.append((path.encode(), blob.id, FILE_MODE))
     made = Commit()
-    made.tree = commit_tree(repo.object_store, rows)
+    made.tree = commit_tree(store, rows)
     made.author = made.committer = AUTHOR
     made.author_time = made.commit_time = 0
     made.author_timezone = made.commit_timezone = 0
     made.message = b"What this checkout wants of this site\n"
-    repo.object_store.add_object(made)
-    repo.refs[BRANCH] = made.id
-    out = io.BytesIO()
-    with create_bundle_from_repo(repo, refs=[BRANCH], version=2) as bundle:
-        write_bundle(out, bundle)
-    return Made(made.id.decode(), b64encode(out.getvalue()).decode())
+    store.add_object(made)
+    return Made(made.id.decode(), b64encode(_bundle(made.id, store)).decode())
+
+
+def _bundle(head: bytes, store: MemoryObjectStore) -> bytes:
+    """A version 2 bundle of one branch. The library's own packs objects in an order that differs from run to run."""
+    out = io.BytesIO(b"# v2 git bundle\n%s %s\n\n" % (head, BRANCH))
+    out.seek(0, io.SEEK_END)
+    write_pack_objects(out, [store[name] for name in sorted(store)], store.object_format, deltify=False)
+    return out.getvalue()
 
 
 def _application(release: Release, values: Mapping[str, Any], wave: int) -> Mapping[str, Any]:

@@ -28,8 +28,8 @@ def test_the_steps_are_those_of_the_design_in_their_order() -> None:
 
 
 def test_the_tasks_offer_every_step() -> None:
-    """tasks.py repeats the names, because importing the steps would make `invoke --list` slow."""
-    found = re.search(r"^STEP_NAMES = \((.*)\)$", (ROOT / "tasks.py").read_text(), re.MULTILINE)
+    """The collection repeats the names, because importing the steps would make `invoke --list` slow."""
+    found = re.search(r"^STEP_NAMES = \((.*)\)$", (ROOT / "invocation" / "provisioning.py").read_text(), re.MULTILINE)
     assert found is not None
     assert tuple(re.findall(r'"([a-z]+)"', found.group(1))) == ORDER
 

@@ -1,0 +1,1 @@
+"""The Invoke tasks, by collection; `tasks.py` gathers them."""

@@ -1,0 +1,60 @@
+"""serving.* and pipelines.*: what runs on the platform, asked from this machine."""
+
+from __future__ import annotations
+
+from invoke import Collection, Context, task
+
+from invocation.frame import finish, help, options
+
+@task(name="status", help=help("env", "platform", "json"))
+def status(_c: Context, env: str = "", platform: str = "", json: bool = False) -> None:
+    """Ask each of the four stages for an embedding and show provider, version, latency side by side."""
+    from provision import stages
+
+    finish(lambda: stages.status(options(env, "", platform, True, json)), json)
+
+
+@task(
+    name="run",
+    positional=["name"],
+    iterable=["parameter"],
+    help=help(
+        "env", "platform", "yes", "json", name="a pipeline: ingest, ask", parameter="NAME=VALUE, as often as needed"
+    ),
+)
+def run(
+    _c: Context,
+    name: str,
+    parameter: list[str],
+    env: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Start a pipeline and follow it to its end; exit 1 when it fails, and it goes on when this is interrupted."""
+    from provision import pipelines
+
+    finish(lambda: pipelines.run(options(env, "", platform, yes, json), name, parameter), json)
+
+
+@task(name="list", help=help("env", "platform", "yes", "json"))
+def list_(_c: Context, env: str = "", platform: str = "", yes: bool = False, json: bool = False) -> None:
+    """Workflows, newest first, with phase, start, duration and message; older ones from the archive."""
+    from provision import pipelines
+
+    finish(lambda: pipelines.list_(options(env, "", platform, yes, json)), json)
+
+
+@task(name="logs", positional=["name"], help=help("env", "platform", "yes", "json", name="a workflow"))
+def logs(
+    _c: Context, name: str, env: str = "", platform: str = "", yes: bool = False, json: bool = False
+) -> None:
+    """What each step of a workflow said, from its pod or from what was kept of it."""
+    from provision import pipelines
+
+    finish(lambda: pipelines.logs(options(env, "", platform, yes, json), name), json)
+
+
+def collections() -> tuple[Collection, ...]:
+    """`serving` and `pipelines`."""
+    return Collection("serving", status), Collection("pipelines", run, list_, logs)

@@ -1,0 +1,135 @@
+"""provision.*: the platform from nothing, step by step, and away again."""
+
+from __future__ import annotations
+
+import ast
+from functools import partial
+from typing import Any
+
+from invoke import Collection, Context, Task, task
+
+from provision.paths import ROOT
+from invocation.frame import COMMON, finish, help, options
+
+# Kept in step with provision/steps/__init__.py by a test: importing that here would cost seconds.
+STEP_NAMES = ("lease", "storage", "network", "nodes", "kubespray", "secrets", "tunnel", "charts")
+
+
+@task(help={**COMMON, "from": "first step", "to": "last step", "check": "run checks of unchanged steps too"})
+def all_(
+    _c: Context,
+    env: str = "",
+    site: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
+    from_: str = "",
+    to: str = "",
+    check: bool = False,
+) -> None:
+    """Bare machine -> verified platform: every step at both sites, each followed by its checks."""
+    from provision import commands
+
+    asked = options(env, site, platform, yes, json)
+    finish(lambda: commands.provision_all(asked, first=from_, last=to, check=check), json)
+
+
+@task(help=help("env", "site", "platform", "json", check="exit 4 when anything would change"))
+def plan(
+    _c: Context, env: str = "", site: str = "", platform: str = "", json: bool = False, check: bool = False
+) -> None:
+    """What would change and why, with its price; changes nothing."""
+    from provision import commands
+
+    finish(lambda: commands.provision_plan(options(env, site, platform, True, json), check=check), json)
+
+
+@task(help=help("env", "site", "platform", "json"))
+def status(_c: Context, env: str = "", site: str = "", platform: str = "", json: bool = False) -> None:
+    """Steps, sites, lease hours left, endpoints, last verification."""
+    from provision import commands
+
+    finish(lambda: commands.provision_status(options(env, site, platform, True, json)), json)
+
+
+@task(help={**COMMON, "data": "take volume and containers too, and in rehearsal everything on this machine"})
+def destroy(
+    _c: Context,
+    env: str = "",
+    site: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
+    data: bool = False,
+) -> None:
+    """Take everything of ours away, except data unless told; lists what it kept and the leftovers it looked for."""
+    from provision import demolition
+
+    finish(lambda: demolition.destroy(options(env, site, platform, yes, json), data=data), json)
+
+
+def _step_task(name: str, runbook: str) -> Task[Any]:
+    def body(
+        _c: Context,
+        env: str = "",
+        site: str = "",
+        platform: str = "",
+        yes: bool = False,
+        json: bool = False,
+        check: bool = True,
+    ) -> None:
+        from provision import commands
+
+        asked = options(env, site, platform, yes, json)
+        finish(lambda: commands.provision_step(asked, name, check=check), json)
+
+    body.__doc__ = runbook
+    made: Task[Any] = task(name=name, help={**COMMON, "check": "run its checks after it (unless --no-check)"})(body)
+    return made
+
+
+def _secrets_task(runbook: str) -> Task[Any]:
+    def body(
+        _c: Context,
+        env: str = "",
+        site: str = "",
+        platform: str = "",
+        yes: bool = False,
+        json: bool = False,
+        rotate: str = "",
+    ) -> None:
+        from provision import commands, rotation
+
+        asked = options(env, site, platform, yes, json)
+        step = partial(rotation.rotate, name=rotate) if rotate else partial(commands.provision_step, name="secrets")
+        finish(partial(step, asked), json)
+
+    body.__doc__ = runbook
+    made: Task[Any] = task(name="secrets", help={**COMMON, "rotate": "an entry to give a new value"})(body)
+    return made
+
+
+def _runbook(name: str) -> str:
+    """A step's docstring, read without importing the step: `invoke --list` must stay quick."""
+    tree = ast.parse((ROOT / "provision" / "steps" / f"{name}.py").read_text())
+    return ast.get_docstring(tree) or ""
+
+
+@task(help={})
+def pin(_c: Context) -> None:
+    """Fill what the lock calls `unresolved` from the vendors' published checksums; needs their release hosts."""
+    from rehearsal.artifacts import pin as pinning
+
+    finish(lambda: {"pinned": list(pinning.fill())}, True)
+
+
+def collection() -> Collection:
+    """`provision`: all, plan, status, destroy, pin and one task a step."""
+    made = Collection("provision")
+    made.add_task(all_, name="all", default=True)
+    for added in (plan, status, destroy, pin):
+        made.add_task(added)
+    for name in STEP_NAMES:
+        step = _secrets_task if name == "secrets" else partial(_step_task, name)
+        made.add_task(step(_runbook(name)), name=name)
+    return made
