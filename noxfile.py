@@ -14,6 +14,7 @@ import nox
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from provision.paths import cache_dir
+from provision.verification import side_by_side
 
 nox.options.sessions = ["lint", "types", "tests", "rehearsal"]
 nox.options.error_on_external_run = False
@@ -44,23 +45,13 @@ AREAS = (
     "ray",
     "onnx",
 )
-PYTHON_FILES = ("provision", "rehearsal", "serving", "pipelines", "verify", "tests", "invocation", "tasks.py", "noxfile.py")
+PACKAGES = ("provision", "rehearsal", "serving", "pipelines", "verify", "tests", "invocation")
+PYTHON_FILES = (*PACKAGES, "tasks.py", "noxfile.py")
 
 
-def _pytest_verify(session: nox.Session, *files: str) -> None:
-    session.run(
-        "python",
-        "-m",
-        "pytest",
-        "-c",
-        "verify/pytest.ini",
-        "--rootdir",
-        ".",
-        "--settled",
-        *files,
-        *session.posargs,
-        external=True,
-    )
+def _pytest_verify(session: nox.Session, *words: str) -> None:
+    pytest = ("python", "-m", "pytest", "-c", "verify/pytest.ini", "--rootdir", ".", "--settled")
+    session.run(*pytest, *words, *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none")
@@ -105,16 +96,26 @@ def rehearsal(session: nox.Session) -> None:
         session.run("invoke", "provision.plan", "--check", external=True)
         charts(session)
         rules(session)
-        _pytest_verify(session)
+        _pytest_verify(session, *side_by_side(len(AREAS)))
     finally:
         session.run("invoke", "provision.destroy", "--data", "--yes", external=True)
 
 
 @nox.session(venv_backend="none")
-@nox.parametrize("area", [nox.param(area, id=area) for area in AREAS])
-def verify(session: nox.Session, area: str) -> None:
-    """Live checks of one area against a platform that stands: -- --env E --site S."""
-    _pytest_verify(session, f"verify/check_{area}.py")
+def verify(session: nox.Session) -> None:
+    """Every live check, side by side, against a platform that stands: -- --env E --site S."""
+    _pytest_verify(session, *side_by_side(len(AREAS)))
+
+
+def _verify_area(area: str) -> None:
+    @nox.session(name=f"verify({area})", venv_backend="none")
+    def one(session: nox.Session) -> None:
+        """The live checks of one area."""
+        _pytest_verify(session, f"verify/check_{area}.py")
+
+
+for _area in AREAS:
+    _verify_area(_area)
 
 
 @nox.session(venv_backend="none")

@@ -9,9 +9,9 @@ import os
 
 from invoke import Collection, Context, task
 
-from provision.paths import cache_dir
 from invocation import applications, provisioning, rehearsing
 from invocation.frame import COMMON, finish
+from provision.paths import cache_dir
 
 # kubectl, helm and sops as the rehearsal resolves them come before whatever else the machine has.
 os.environ["PATH"] = f"{cache_dir() / 'tools'}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -25,6 +25,4 @@ def doctor(_c: Context, env: str = "", live: bool = False, json: bool = False) -
     finish(lambda: examination.run(env, live=live), json)
 
 
-namespace = Collection(
-    provisioning.collection(), rehearsing.collection(), *applications.collections(), doctor=doctor
-)
+namespace = Collection(provisioning.collection(), rehearsing.collection(), *applications.collections(), doctor=doctor)

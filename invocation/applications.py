@@ -6,6 +6,7 @@ from invoke import Collection, Context, task
 
 from invocation.frame import finish, help, options
 
+
 @task(name="status", help=help("env", "platform", "json"))
 def status(_c: Context, env: str = "", platform: str = "", json: bool = False) -> None:
     """Ask each of the four stages for an embedding and show provider, version, latency side by side."""
@@ -46,9 +47,7 @@ def list_(_c: Context, env: str = "", platform: str = "", yes: bool = False, jso
 
 
 @task(name="logs", positional=["name"], help=help("env", "platform", "yes", "json", name="a workflow"))
-def logs(
-    _c: Context, name: str, env: str = "", platform: str = "", yes: bool = False, json: bool = False
-) -> None:
+def logs(_c: Context, name: str, env: str = "", platform: str = "", yes: bool = False, json: bool = False) -> None:
     """What each step of a workflow said, from its pod or from what was kept of it."""
     from provision import pipelines
 

@@ -21,10 +21,12 @@ COMMON = {
 
 
 def help(*names: str, **more: str) -> dict[str, str]:
+    """Help for the common options named, and for more of a task's own."""
     return {**{name: COMMON[name] for name in names}, **more}
 
 
 def options(env: str, site: str, platform: str, yes: bool, json: bool) -> Any:
+    """The common options as the commands take them; imported late, so that `invoke --list` stays quick."""
     from provision.commands import Options
 
     return Options(env=env, site=site, platform=platform, yes=yes, json=json)

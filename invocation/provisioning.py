@@ -8,8 +8,8 @@ from typing import Any
 
 from invoke import Collection, Context, Task, task
 
-from provision.paths import ROOT
 from invocation.frame import COMMON, finish, help, options
+from provision.paths import ROOT
 
 # Kept in step with provision/steps/__init__.py by a test: importing that here would cost seconds.
 STEP_NAMES = ("lease", "storage", "network", "nodes", "kubespray", "secrets", "tunnel", "charts")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from invoke import Collection, Context, task
 
-from provision.paths import cache_dir
 from invocation.frame import COMMON, finish
+from provision.paths import cache_dir
+
 
 @task(help={"env": COMMON["env"]})
 def up(_c: Context, env: str = "") -> None:

@@ -13,8 +13,10 @@ from provision import say, shell
 from provision.errors import CheckFailed
 from provision.settings import ROOT, Settings
 from provision.state import Run, utc_now
+from provision.step import AnyStep
 
 DEADLINE_S = 900.0
+MOST_WORKERS = 4  # most of a check is waiting; each worker holds about 150 MiB
 NONE_DUE = "none due"  # in place of a stamp: nothing of this step is checked at this site
 NONE_COLLECTED = 5  # pytest: every collected check belongs to another site
 
@@ -29,16 +31,20 @@ class Check:
     why: str = ""
 
 
-def run_checks(settings: Settings, run: Run, step: str, site: str) -> str:
+def run_checks(settings: Settings, run: Run, step: AnyStep, site: str, *, alone: bool = False) -> str:
     """Run what is due right after a step at a site; returns the UTC stamp of the green run.
+
+    alone: leave out what speaks about the other site too, since that site's own run asks it now.
 
     Raises CheckFailed naming each red check. A run in which nothing passed is red, unless all that is due speaks
     about the other site only: then NONE_DUE.
     """
-    label = f"{step}.{site}"
+    label = f"{step.NAME}.{site}"
     report, log = run.folder / f"junit.{label}.xml", run.folder / f"checks.{label}.log"
     started = time.monotonic()
-    where = ["--env", settings.env, "--site", site, "--step", step, "--run-dir", str(run.folder)]
+    where = ["--env", settings.env, "--site", site, "--step", step.NAME, "--run-dir", str(run.folder)]
+    where += ["--alone"] if alone else []
+    where += side_by_side(len(step.CHECKS))
     pytest = [sys.executable, "-m", "pytest", "-c", str(ROOT / "verify" / "pytest.ini"), "--rootdir", str(ROOT)]
     ended = shell.run(
         [*pytest, *where, f"--junitxml={report}", str(ROOT / "verify")],
@@ -50,15 +56,22 @@ def run_checks(settings: Settings, run: Run, step: str, site: str) -> str:
     )
     results = read_junit(report)
     for check in results:
-        run.event("check", name=check.name, outcome=check.outcome, seconds=check.seconds, step=step, site=site)
+        run.event("check", name=check.name, outcome=check.outcome, seconds=check.seconds, step=step.NAME, site=site)
     if ended.code == NONE_COLLECTED and not results:
-        say.line(step, "note", f"{site}: what is due now speaks about the other site only")
+        say.line(step.NAME, "note", f"{site}: what is due now speaks about the other site only")
         return NONE_DUE
     passed = sum(check.outcome == "passed" for check in results)
     if ended.code or passed < len(results) or not passed:
         raise _red(settings, label, site, results, log)
-    say.line(step, "green", f"{site}: {passed} checks in {time.monotonic() - started:.0f}s")
+    say.line(step.NAME, "green", f"{site}: {passed} checks in {time.monotonic() - started:.0f}s")
     return utc_now()
+
+
+def side_by_side(files: int) -> list[str]:
+    """pytest's words for checking files beside each other, where there are enough: a worker costs seconds to start."""
+    if files < 2 * MOST_WORKERS:
+        return []
+    return ["-n", str(MOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def _red(settings: Settings, label: str, site: str, results: Sequence[Check], log: Path) -> CheckFailed:

@@ -22,10 +22,13 @@ Attempt = Callable[[AnyStep, Site], Result]
 
 @dataclass
 class Progress:
-    """How far each site has got: steps applied, steps that stand (checked too), and whether its walk is over."""
+    """How far each site has got: steps that stand (checked too), and whether its walk is over.
+
+    applied: steps applied at a site, each with whether its checks run now.
+    """
 
     stand: dict[str, set[str]]
-    applied: dict[str, set[str]]
+    applied: dict[str, dict[str, bool]]
     over: set[str] = field(default_factory=set)
     changed: Condition = field(default_factory=Condition)
 
@@ -35,10 +38,10 @@ class Progress:
             self.stand[site].add(step)
             self.changed.notify_all()
 
-    def applies(self, site: str, step: str) -> None:
-        """A step has been applied at a site; its checks may still be red."""
+    def applies(self, site: str, step: str, *, checks: bool) -> None:
+        """A step has been applied at a site; checks: whether they run now."""
         with self.changed:
-            self.applied[site].add(step)
+            self.applied[site][step] = checks
             self.changed.notify_all()
 
     def ends(self, site: str) -> None:
@@ -53,11 +56,11 @@ class Progress:
             self.changed.wait_for(lambda: self.stand[peer].issuperset(needs) or peer in self.over)
             return self.stand[peer].issuperset(needs)
 
-
-    def await_applied(self, peer: str, step: str) -> None:
-        """Wait until the peer has applied a step, or its walk is over."""
+    def await_applied(self, peer: str, step: str) -> bool:
+        """Wait until the peer has applied a step, or its walk is over; whether the peer checks it now."""
         with self.changed:
             self.changed.wait_for(lambda: step in self.applied[peer] or peer in self.over)
+            return self.applied[peer].get(step, False)
 
 
 def walk(
@@ -74,7 +77,7 @@ def walk(
     stand: steps known to stand before the walk (for `--from`). Returns a Result a step and site, in the order of steps.
     """
     names = list(sites)
-    progress = Progress({name: set((stand or {}).get(name, ())) for name in names}, {name: set() for name in names})
+    progress = Progress({name: set((stand or {}).get(name, ())) for name in names}, {name: {} for name in names})
     with interruptible(len(names)) as pool:
         futures = [
             pool.submit(_walk_site, steps, sites[name], names, progress, check, always_check, attempt) for name in names
@@ -106,13 +109,14 @@ def _walk_site(
                 results.append(_waits_for_peer(step, site))
                 continue
             result = attempt(step, site)
+            checks = check and result.error is None and bool(result.changes or always_check or not result.last_green)
             if result.error is None:
-                progress.applies(site.name, step.NAME)
-            joined = joined or step.JOINS
+                progress.applies(site.name, step.NAME, checks=checks)
+            joined, alone = joined or step.JOINS, False
             if joined and (peer := site.settings.peer_of(site.name)) in names:
-                progress.await_applied(peer, step.NAME)
-            if check and result.error is None and (result.changes or always_check or not result.last_green):
-                result = _checked(step, site, result)
+                alone = progress.await_applied(peer, step.NAME) and names.index(peer) < names.index(site.name)
+            if checks:
+                result = _checked(step, site, result, alone)
             results.append(result)
             if result.error is None:
                 progress.stands(site.name, step.NAME)
@@ -140,9 +144,10 @@ def _waits_for_peer(step: AnyStep, site: Site) -> Result:
     return Result(step.NAME, site.name, "waits", error=error)
 
 
-def _checked(step: AnyStep, site: Site, result: Result) -> Result:
+def _checked(step: AnyStep, site: Site, result: Result, alone: bool) -> Result:
+    """alone: what speaks about both sites is asked by the peer's checks, which run now too."""
     try:
-        green = verification.run_checks(site.settings, site.run, step.NAME, site.name)
+        green = verification.run_checks(site.settings, site.run, step, site.name, alone=alone)
     except PlatformError as error:
         say.failure(error)
         result = replace(result, outcome="failed", error=error, last_green="")

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from provision.settings import ROOT, Settings, load
-from verify import board, budgets, check_gpu, check_onnx, targets
+from verify import board, budgets, check_gpu, check_onnx, gpu_pods, targets
 from verify.board import Board, Row
 
 
@@ -207,7 +207,7 @@ def test_cosine() -> None:
 
 def test_shares_of_live_pods_are_counted() -> None:
     def asking(name: str, shares: str, phase: str = "Running", node: str = "gpu1") -> dict[str, Any]:
-        limits = {"limits": {check_gpu.RESOURCE: shares}} if shares else {}
+        limits = {"limits": {gpu_pods.RESOURCE: shares}} if shares else {}
         return {
             "metadata": {"namespace": "serving", "name": name},
             "status": {"phase": phase},

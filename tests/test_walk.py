@@ -188,11 +188,12 @@ def test_after_the_join_no_site_checks_before_the_other_has_applied_the_step(mon
         order.append(f"apply {step.NAME} {site.name}")
         return Result(step.NAME, site.name, "ok", 1)
 
-    def checked(_settings: object, _run: object, step: str, site: str) -> str:
-        order.append(f"check {step} {site}")
+    def checked(_settings: object, _run: object, step: AnyStep, site: str, *, alone: bool) -> str:
+        order.append(f"check {step.NAME} {site}{' alone' if alone else ''}")
         return "now"
 
     monkeypatch.setattr("provision.verification.run_checks", checked)
     steps = [as_step(FakeStep("tunnel", JOINS=True)), as_step(FakeStep("charts"))]
     walk.walk(steps, SITES, check=True, attempt=attempted)
     assert order.index("apply charts b") < order.index("check charts a")
+    assert "check charts b alone" in order  # what speaks about both is asked once, by the first site's checks

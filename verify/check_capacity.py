@@ -15,7 +15,7 @@ from provision.settings import Settings, load
 from provision.site import Site
 
 if TYPE_CHECKING:
-    from verify.conftest import NodeUnderTest
+    from verify.nodes import NodeUnderTest
 
 INSTANCE = "app.kubernetes.io/instance"
 MIB = 2**20

@@ -16,7 +16,6 @@ from provision.site import Site
 from serving.stages import Stage
 
 IMAGE = "docker.io/library/busybox:1.35.0"
-NAMESPACE = "tandem-verify-charts"
 TEXT = "A tunnel between two sites carries vectors as well as words."
 DIMENSIONS = 384
 
@@ -31,9 +30,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def caller(both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[Site]:
-    """The CPU site with a pod of ours in it that can ask."""
+def caller(
+    both: tuple[Site, Site], namespaced: Callable[[Site], str], budget: Callable[[str], float]
+) -> Iterator[tuple[Site, str]]:
+    """The CPU site and a namespace there with a pod of ours in it that can ask."""
     site, deadline_s = both[0], budget("charts.pod_deadline_s")
+    namespace = namespaced(site)
     container = {
         "name": "caller",
         "image": IMAGE,
@@ -43,24 +45,14 @@ def caller(both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "caller", "namespace": NAMESPACE},
+        "metadata": {"name": "caller", "namespace": namespace},
         "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
     }
-    try:
-        site.kube.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, pod])
-        site.kube.run(
-            "wait",
-            "pod",
-            "caller",
-            "-n",
-            NAMESPACE,
-            "--for=condition=Ready",
-            f"--timeout={deadline_s:.0f}s",
-            deadline_s=deadline_s + 10,
-        )
-        yield site
-    finally:
-        site.kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", deadline_s=70.0)
+    site.kube.apply([pod])
+    ready = ("wait", "pod", "caller", "-n", namespace, "--for=condition=Ready", f"--timeout={deadline_s:.0f}s")
+    site.kube.run(*ready, deadline_s=deadline_s + 10)
+    yield site, namespace
+    site.kube.run("delete", "pod", "caller", "-n", namespace, "--wait=false")
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +79,15 @@ def test_release_is_deployed_and_ready(
 
 
 def test_a_pod_across_gets_an_embedding(
-    stage: Stage, caller: Site, budget: Callable[[str], float], figure: Callable[[str], None]
+    stage: Stage, caller: tuple[Site, str], budget: Callable[[str], float], figure: Callable[[str], None]
 ) -> None:
     """POST /embed from the CPU site, by the name applications use, through the link, answered by this stage."""
+    site, namespace = caller
     url = f"http://{stage.service}.{LINK_NAMESPACE}.svc:8000/embed"
     # Not wget's own -T: it makes Debian's static busybox crash.
     ask = ["timeout", f"{budget('charts.request_deadline_s'):.0f}", "wget", "-q", "-O", "-"]
     post = ["--header", "Content-Type: application/json", "--post-data", json.dumps({"texts": [TEXT]}), url]
-    answer = json.loads(caller.kube.run("exec", "-n", NAMESPACE, "caller", "--", *ask, *post).stdout)
+    answer = json.loads(site.kube.run("exec", "-n", namespace, "caller", "--", *ask, *post).stdout)
     vector = answer["embeddings"][0]
     figure(f"{answer['model']} {answer['version']}: {len(vector)} numbers, length {math.hypot(*vector):.4f}")
     assert len(vector) == DIMENSIONS

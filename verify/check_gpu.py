@@ -16,7 +16,7 @@ from verify.gpu_pods import RESOURCE, GpuPods
 
 if TYPE_CHECKING:
     from provision.site import Site
-    from verify.conftest import NodeUnderTest
+    from verify.nodes import NodeUnderTest
 
 
 # NVML as nvidia-ml-py calls it, with nothing to install on the host: the library itself is the question.

@@ -17,7 +17,7 @@ from provision.shell import Result
 from provision.site import Site
 from provision.steps import kubespray
 from provision.wait import never, wait_until
-from verify.conftest import NodeUnderTest
+from verify.nodes import NodeUnderTest
 
 IMAGE = "docker.io/library/busybox:1.35.0"  # in the image list of both environments
 PORT = 8080

@@ -14,7 +14,7 @@ from provision.site import Site
 from provision.steps import nodes
 
 if TYPE_CHECKING:
-    from verify.conftest import NodeUnderTest
+    from verify.nodes import NodeUnderTest
 
 GIB = 2**30
 

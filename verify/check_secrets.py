@@ -6,9 +6,7 @@ Values are compared by keyed hash or searched for in memory; a failure names a S
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -17,39 +15,15 @@ from provision.settings import ROOT, Settings
 from provision.site import Site
 from provision.vault import Vault, digest
 from provision.wait import never, wait_until
+from verify.needles import Needles, read
 
-SHORTEST = 12  # shorter values (a region) are no secrets
-SHOWN = {"link/public", "object-store/endpoint", "registry/user"}
-BIGGEST_BYTES = 20_000_000
 IMAGE = "docker.io/library/busybox:1.35.0"
-
-
-@dataclass(frozen=True)
-class Needles:
-    """What must not be seen: `entry/key` -> a line of its value. No repr: pytest prints a failed check's arguments."""
-
-    lines: Mapping[str, str] = field(repr=False)
-
-    def found(self, text: str) -> list[str]:
-        """Which of them a text holds."""
-        return [name for name, line in self.lines.items() if line in text]
-
-    def found_in(self, files: Iterable[Path]) -> list[str]:
-        """`file: entry/key` of each."""
-        small = [path for path in files if path.is_file() and path.stat().st_size <= BIGGEST_BYTES]
-        return [f"{path}: {name}" for path in small for name in self.found(path.read_text(errors="replace"))]
 
 
 @pytest.fixture(scope="module")
 def needles(settings: Settings) -> Needles:
-    """Of everything in the vault; of a key that has lines, its longest."""
-    entries = Vault(settings).read()
-    lines = {
-        f"{name}/{key}": max(value.splitlines() or [""], key=len)
-        for name, entry in entries.items()
-        for key, value in entry.items()
-    }
-    return Needles({name: line for name, line in lines.items() if len(line) >= SHORTEST and name not in SHOWN})
+    """Of everything in the vault."""
+    return read(settings)
 
 
 def test_every_secret_has_its_type_and_keys(site: Site, figure: Callable[[str], None]) -> None:

@@ -25,7 +25,7 @@ from verify import lent
 WORD = "across"
 # One harmless opening per protocol: any byte in answer comes from the service itself.
 POSTGRESQL_OPENING = r"\000\000\000\010\004\322\026\057"
-HTTP_OPENING = r"GET / HTTP/1.0\r\n\r\n"
+HTTP_OPENING = r"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 # What the key is tried for -> what sshd says of it, after letting the key in.
 REFUSED = {
     "{alias} true": "open failed",
@@ -56,7 +56,10 @@ class Talk:
         """Exit code and answer of one exchange from a pod, by the name that applications use."""
         host = f"{forward.service}.{LINK_NAMESPACE}.svc"
         talk = f"timeout {deadline_s:.0f} nc -w 5 {host} {forward.target_port}"
-        script = f"set -o pipefail; printf {shlex.quote(opening)} | {talk} | head -c 200"
+        words = shlex.quote(opening.format(host=host))
+        script = f"set -o pipefail; printf {words} | {talk} | head -c 200"
+        if opening == HTTP_OPENING:  # held open: a server may take the end of what we say for the end of the exchange
+            script = f"set -o pipefail; mkfifo $$; exec 3<>$$; printf {words} >&3; {talk} <&3 | head -c 200"
         answer = self.caller.kube.run(
             "exec", "-n", self.namespace, "caller", "--", "sh", "-c", script, ok=range(256), deadline_s=deadline_s + 15
         )

@@ -3,51 +3,42 @@
 * A target is always named: the environment's settings say which sites and hosts there are; nothing runs on localhost.
 * Checks are parametrised by site, node, GPU or stage; `@pytest.mark.sites(...)` filters parameters instead of skipping.
 * `--site` leaves out what speaks about other sites only; a check of `both` sites runs when either is asked for.
-* A failure collects evidence (evidence.py); a run in which nothing passed or anything was skipped is red (board.py).
+* A failure collects evidence (evidence.py) and shows no value of the vault (needles.py).
+* A run in which nothing passed or anything was skipped is red (board.py).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import testinfra
 
 from provision.engine import open_sites
 from provision.errors import PlatformError
-from provision.settings import Node, Settings, cache_dir, load
+from provision.settings import Settings, cache_dir, load
 from provision.site import Site
 from provision.state import Run
 from serving import stages
-from verify import budgets, evidence, record, targets
+from verify import budgets, evidence, needles, record, side, targets
 from verify.board import FIGURE, Board
+from verify.nodes import NodeUnderTest, under_test
 
 SETTINGS = pytest.StashKey[Settings]()
 RUN = pytest.StashKey[Run]()
 BOARD = pytest.StashKey[Board]()
-NAMESPACE = "tandem-verify"
-
-
-@dataclass(frozen=True)
-class NodeUnderTest:
-    """One host. host: testinfra over ssh with our ssh_config and sudo; one connection a host."""
-
-    site: Site
-    name: str
-    node: Node
-    host: Any
+OWN = pytest.StashKey[bool]()  # the run folder is this verification's own
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--env, --site, --step, --run-dir, --settled."""
+    """--env, --site, --step, --alone, --run-dir, --settled."""
     group = parser.getgroup("tandem")
     group.addoption("--env", default="", help="environment (default: TANDEM_ENV, else rehearsal)")
     group.addoption("--site", default="", help="one site (default: all)")
     group.addoption("--step", default="", help="only what is due right after this step (default: all)")
+    group.addoption("--alone", action="store_true", help="with --site: leave what speaks about both to the other's run")
     group.addoption("--run-dir", default="", help="an existing run folder <state>/runs/<utc> (default: a new one)")
     group.addoption(
         "--settled", action="store_true", help="the platform has stood for a while: wait for nothing to come up"
@@ -67,14 +58,18 @@ def pytest_configure(config: pytest.Config) -> None:
     board = Board(settings.caveats, collect_only=config.getoption("collectonly"))
     config.stash[SETTINGS] = settings
     config.stash[BOARD] = board
+    config.pluginmanager.register(side.Gathered(board), "tandem-gathered")
+    if side.is_worker(config):
+        return
     config.pluginmanager.register(board, "tandem-board")
-    if record.is_own(config):
+    config.stash[OWN] = record.is_own(config)
+    if config.stash[OWN]:
         record.begin(config, run_of(config), settings)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """After JUnit is written."""
-    if SETTINGS in config.stash and record.is_own(config):
+    if config.stash.get(OWN, False):
         record.end(run_of(config), config.stash[SETTINGS])
 
 
@@ -93,6 +88,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With `--step`, what is due after it; with `--site`, leave out what speaks about other sites only."""
     settings = config.stash[SETTINGS]
+    items[:] = side.longest_first(items)
     step = config.getoption("step")
     if step:
         later = [item for item in items if targets.due(item, settings) != step]
@@ -101,8 +97,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     asked = config.getoption("site")
     if not asked:
         return
-    elsewhere = [item for item in items if asked not in targets.sites_of(item, settings)]
-    items[:] = [item for item in items if asked in targets.sites_of(item, settings)]
+    alone = bool(config.getoption("alone"))
+    elsewhere = [item for item in items if not targets.is_asked(item, asked, alone, settings)]
+    items[:] = [item for item in items if targets.is_asked(item, asked, alone, settings)]
     config.stash[BOARD].elsewhere = len(elsewhere)
     config.hook.pytest_deselected(items=elsewhere)
 
@@ -113,6 +110,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if call.excinfo is not None and isinstance(call.excinfo.value, PlatformError):
         report.longrepr = str(call.excinfo.value)
+    if report.longrepr is not None:
+        report.longrepr = needles.without(str(report.longrepr), item.config.stash[SETTINGS])
     if report.failed and report.when != "teardown":
         folder = run_of(item.config).folder / "evidence"
         told = evidence.collect(_sites_under_test(item), folder, item.nodeid, env=item.config.stash[SETTINGS].env)
@@ -210,29 +209,25 @@ def k8s(site: Site, k8s_manager: Callable[[str], Any]) -> Any:
 
 
 @pytest.fixture(scope="session")
-def namespaced(sites: Mapping[str, Site]) -> Iterator[Callable[[Site], str]]:
-    """namespaced(site): makes the namespace `tandem-verify` there; removed, with all in it, when the run ends."""
-    made: dict[str, Site] = {}
+def namespaced(request: pytest.FixtureRequest) -> Iterator[Callable[[Site], str]]:
+    """namespaced(site): a namespace of this process's own there; removed, with all in it, when the run ends."""
+    name, made = side.namespace(request.config), dict[str, Site]()
 
-    def remove(site: Site) -> None:
-        site.kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", deadline_s=70.0)
+    def remove(site: Site, *more: str) -> None:
+        site.kube.run("delete", "namespace", name, "--ignore-not-found", *more, deadline_s=70.0)
 
     def make(site: Site) -> str:
         if site.name not in made:
             made[site.name] = site
             remove(site)  # what a killed run left
-            site.kube.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])
-        return NAMESPACE
+            site.kube.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
+        return name
 
     yield make
     for site in made.values():
+        remove(site, "--wait=false")
+    for site in made.values():
         remove(site)
-
-
-def under_test(site: Site, name: str) -> NodeUnderTest:
-    """A host with its connection: ssh_config says how, so testinfra's own connection options stay off."""
-    host = testinfra.get_host(f"ssh://{name}", ssh_config=str(site.hosts.config), sudo=True, controlpersist=0)
-    return NodeUnderTest(site, name, site.own.node(name), host)
 
 
 def _sites_under_test(item: pytest.Item) -> list[Site]:

@@ -15,7 +15,8 @@ def is_own(config: pytest.Config) -> bool:
 
 
 def begin(config: pytest.Config, run: Run, settings: Settings) -> None:
-    """Have JUnit written into the run's folder."""
+    """Have JUnit written into the run's folder, and what workers collect too."""
+    config.option.run_dir = str(run.folder)
     config.option.xmlpath = config.option.xmlpath or str(run.folder / "junit.verify.xml")
     run.event("run", what="verify", env=settings.env, platform=settings.platform)
 

@@ -64,6 +64,12 @@ def sites_of(item: pytest.Item, settings: Settings) -> set[str]:
     return named or set(settings.sites)
 
 
+def is_asked(item: pytest.Item, site: str, alone: bool, settings: Settings) -> bool:
+    """Whether `--site` is about an item; alone: what speaks about other sites too is asked in their run."""
+    spoken = sites_of(item, settings)
+    return site in spoken and not (alone and len(spoken) > 1)
+
+
 def due(item: pytest.Item, settings: Settings) -> str:
     """The step after which a check can run: the first at which all that it needs stands.
 

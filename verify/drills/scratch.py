@@ -11,9 +11,9 @@ from typing import Any
 from provision import following
 from provision.site import Site
 from provision.wait import wait_until
-from verify.conftest import NAMESPACE
 
 NAME = "restored"
+NAMESPACE = "tandem-verify-restored"
 FROM = "data"
 PSQL = ("psql", "-h", "/run/postgresql", "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-qAt", "-d")
 STORE = "object-store"
