@@ -16,7 +16,7 @@ from provision.state import Run, utc_now
 from provision.step import AnyStep
 
 DEADLINE_S = 900.0
-MOST_WORKERS = 4  # most of a check is waiting; each worker holds about 150 MiB
+WORKERS_A_SITE = 2  # both sites check at the same time
 NONE_DUE = "none due"  # in place of a stamp: nothing of this step is checked at this site
 NONE_COLLECTED = 5  # pytest: every collected check belongs to another site
 
@@ -44,7 +44,7 @@ def run_checks(settings: Settings, run: Run, step: AnyStep, site: str, *, alone:
     started = time.monotonic()
     where = ["--env", settings.env, "--site", site, "--step", step.NAME, "--run-dir", str(run.folder)]
     where += ["--alone"] if alone else []
-    where += side_by_side(len(step.CHECKS))
+    where += side_by_side(len(step.CHECKS), WORKERS_A_SITE)
     pytest = [sys.executable, "-m", "pytest", "-c", str(ROOT / "verify" / "pytest.ini"), "--rootdir", str(ROOT)]
     ended = shell.run(
         [*pytest, *where, f"--junitxml={report}", str(ROOT / "verify")],
@@ -67,11 +67,15 @@ def run_checks(settings: Settings, run: Run, step: AnyStep, site: str, *, alone:
     return utc_now()
 
 
-def side_by_side(files: int) -> list[str]:
-    """pytest's words for checking files beside each other, where there are enough: a worker costs seconds to start."""
-    if files < 2 * MOST_WORKERS:
+def side_by_side(files: int, workers: int = 3) -> list[str]:
+    """pytest's words for checking files beside each other, where there are enough: a worker costs seconds to start.
+
+    workers: most of a check is waiting, but the pods that it waits for share the processors; three were the quickest
+    on two cores. Each holds about 150 MiB.
+    """
+    if files < 2 * workers:
         return []
-    return ["-n", str(MOST_WORKERS), "--dist", "loadfile", "--no-loadscope-reorder"]
+    return ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def _red(settings: Settings, label: str, site: str, results: Sequence[Check], log: Path) -> CheckFailed:
