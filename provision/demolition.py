@@ -15,6 +15,7 @@ from provision.site import Site
 from provision.state import Receipts
 from provision.step import AnyStep, Change
 from provision.steps import STEPS
+from provision.threads import interruptible
 
 
 def destroy(options: Options, *, data: bool = False) -> Json:
@@ -27,8 +28,7 @@ def destroy(options: Options, *, data: bool = False) -> Json:
         started = time.monotonic()
         if embedded.is_up(settings):
             for step in reversed(STEPS):
-                for site in chosen.values():
-                    kept += [(site.name, change) for change in _undo(step, site, data)]
+                kept += _undo_everywhere(step, list(chosen.values()), data)
             leftovers = [f"{site.name}: {name}" for site in chosen.values() for name in site.cloud.list_leftovers()]
             Receipts(settings.state_dir).forget()
         else:
@@ -51,6 +51,13 @@ def destroy(options: Options, *, data: bool = False) -> Json:
             "leftovers": unexpected,
             "seconds": round(time.monotonic() - started, 1),
         }
+
+
+def _undo_everywhere(step: AnyStep, sites: Sequence[Site], data: bool) -> list[tuple[str, Change]]:
+    """One step at all sites, side by side; returns what was kept, and where."""
+    with interruptible(len(sites)) as pool:
+        futures = [pool.submit(_undo, step, site, data) for site in sites]
+        return [(site.name, change) for site, future in zip(sites, futures, strict=True) for change in future.result()]
 
 
 def _undo(step: AnyStep, site: Site, data: bool) -> list[Change]:

