@@ -18,6 +18,8 @@ from provision.settings import ROOT, Settings
 from provision.state import Run, write_atomic
 from verify import budgets
 
+MANY = 24  # files of a whole verification: enough to be checked side by side
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -84,6 +86,7 @@ class Cli:
             "--run-dir",
             str(folder),
             f"--junitxml={report}",
+            *verification.side_by_side(len(areas) or MANY),
             *files,
         ]
         ended = shell.run(
