@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from provision import capacity, capacity_table, embedded, pricing, report, say, status, verification
+from provision import capacity, capacity_table, embedded, pricing, report, say, status, usage, verification
 from provision.engine import Plan, Result, open_sites, plan_site
 from provision.errors import DriftFound, PlatformError, UsageError
+from provision.paths import cache_dir
 from provision.settings import Settings, load
 from provision.site import Site
 from provision.state import Run, locked
@@ -39,13 +40,16 @@ def provision_all(options: Options, *, first: str = "", last: str = "", check: b
     with session(settings, "provision.all") as (run, sites):
         chosen = chosen_sites(sites, options.site)
         _must_fit(settings, steps, chosen)
-        embedded.up(settings)
-        if settings.spends and not options.yes:
-            _confirm(_plans(chosen, steps, asked=True), settings)
         started = time.monotonic()
-        stand = {name: set(NAMES[: NAMES.index(steps[0].NAME)]) for name in chosen}
-        results = walk(steps, chosen, check=True, always_check=check, stand=stand)
-        return finish(settings, run, results, time.monotonic() - started)
+        with usage.disk(cache_dir()) as disk:
+            embedded.up(settings)
+            if settings.spends and not options.yes:
+                _confirm(_plans(chosen, steps, asked=True), settings)
+            stand = {name: set(NAMES[: NAMES.index(steps[0].NAME)]) for name in chosen}
+            results = walk(steps, chosen, check=True, always_check=check, stand=stand)
+        told = finish(settings, run, results, time.monotonic() - started)
+        whole = told["ok"] and steps[-1] is STEPS[-1] and settings.link.server in chosen
+        return {**told, **usage.tell(settings, sites, disk)} if whole else told
 
 
 def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
