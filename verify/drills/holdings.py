@@ -1,4 +1,4 @@
-"""What the platform holds for people, as counts and checksums, so that before and after can be compared.
+"""What the platform holds for people, as checksums, so that before and after can be compared: nothing may be lost.
 
 Rows are read from PostgreSQL itself, files from the volume, objects from the object store, samples from Prometheus: not
 through the applications whose data they are.
@@ -7,7 +7,6 @@ through the applications whose data they are.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,10 +32,19 @@ SUMMED = f"sum by (site) (count_over_time(up[{WINDOW}] @ %d))"
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One kind of thing: how many, and a checksum over all of them."""
+    """One kind of thing: a checksum of each. What comes on top (a verification logs runs of its own) is no loss."""
 
-    count: int
-    checksum: str
+    things: frozenset[str]
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self.things)
+
+    @property
+    def checksum(self) -> str:
+        """One over all of them, eight hexadecimal digits."""
+        return hashlib.sha256("\n".join(sorted(self.things)).encode()).hexdigest()[:8]
 
 
 Holdings = Mapping[str, Holding]
@@ -45,15 +53,20 @@ Holdings = Mapping[str, Holding]
 def rows(site: Site) -> Holdings:
     """`database.table` -> its rows; what an application has not made yet is left out."""
     script = [f"\\connect {base}\n" + "".join(map(_summed, [base] * len(of), of)) for base, of in TABLES.items()]
-    told = (line.split("|") for line in psql(site, "postgres", "".join(script)).splitlines())
-    return {table: Holding(int(count), checksum) for table, count, checksum in told}
+    held: dict[str, set[str]] = {}
+    for line in psql(site, "postgres", "".join(script)).splitlines():
+        table, _, checksum = line.partition("|")
+        held.setdefault(table, set())
+        if checksum:
+            held[table].add(checksum)
+    return {table: Holding(frozenset(things)) for table, things in held.items()}
 
 
 def notebooks(site: Site) -> Holdings:
     """Every notebook on the volume."""
     node = site.own.volume.node if site.own.volume else site.own.entry.name
     lines = site.hosts.script(node, NOTEBOOKS).stdout.splitlines()
-    return {"notebooks": Holding(len(lines), _digest(lines))}
+    return {"notebooks": Holding(frozenset(lines))}
 
 
 def objects(settings: Settings) -> Holdings:
@@ -64,28 +77,31 @@ def objects(settings: Settings) -> Holdings:
         for container in cloud.object_store.containers():
             if not any(part in container.name for part in MOVING):
                 lines = [f"{item.name} {item.etag}" for item in cloud.object_store.objects(container.name)]
-                found[container.name] = Holding(len(lines), _digest(sorted(lines)))
+                found[container.name] = Holding(frozenset(lines))
     return found
 
 
 def samples(site: Site, moment: float) -> Holdings:
     """`samples of <site>` -> how many scrapes the ten minutes before a moment (Unix time) had."""
     told = prometheus.query(site.kube, SUMMED % moment)
-    return {f"samples of {one.labels['site']}": Holding(int(one.value), "") for one in told}
+    return {f"samples of {one.labels['site']}": Holding(frozenset({f"{one.value:.0f} scrapes"})) for one in told}
 
 
 def differences(before: Holdings, after: Holdings) -> list[str]:
-    """What is not there as it was, in words. What came on top under a name of its own is no loss."""
+    """What is no longer there as it was, in words."""
+    nothing = Holding(frozenset())
     return [
-        f"{name}: {had.count} {had.checksum[:8]} -> {now.count} {now.checksum[:8]}"
+        f"{name}: {len(lost)} of {had.count} lost, such as {min(lost)}"
         for name, had in before.items()
-        if (now := after.get(name, Holding(0, "gone"))) != had
+        if (lost := had.things - after.get(name, nothing).things)
     ]
 
 
 def told(holdings: Holdings) -> str:
-    """`mlflow.runs 3, notebooks 2`: what there is any of."""
-    return ", ".join(f"{name} {holding.count}" for name, holding in holdings.items() if holding.count)
+    """`mlflow.runs 3 (0a1b2c3d), notebooks 2 (4e5f6a7b)`: what there is any of."""
+    return ", ".join(
+        f"{name} {holding.count} ({holding.checksum})" for name, holding in holdings.items() if holding.count
+    )
 
 
 def psql(site: Site, database: str, sql: str) -> str:
@@ -96,12 +112,7 @@ def psql(site: Site, database: str, sql: str) -> str:
 
 
 def _summed(database: str, table: str) -> str:
-    """Name, count and checksum of a table's rows, in whatever order they lie."""
-    row = "md5(row_to_json(one)::text)"
-    digest = f"coalesce(md5(string_agg({row}, '' ORDER BY {row})), '')"
-    select = f"SELECT '{database}.{table}', count(*), {digest} FROM public.{table} AS one"
+    """A line a row, `database.table|checksum`; one without a checksum where there is no row."""
+    name = f"{database}.{table}"
+    select = f"SELECT '{name}', md5(row_to_json(one)::text) FROM public.{table} AS one UNION ALL SELECT '{name}', ''"
     return f"SELECT $select${select}$select$ WHERE to_regclass('public.{table}') IS NOT NULL \\gexec\n"
-
-
-def _digest(lines: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps(list(lines)).encode()).hexdigest()
