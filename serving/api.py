@@ -154,7 +154,7 @@ def parse(kind: type[Asked], body: bytes) -> Asked:
         raise _invalid(error) from error
 
 
-def deadline_ms(headers: Mapping[str, str], config: Config) -> int:
+def timeout_ms(headers: Mapping[str, str], config: Config) -> int:
     """The client's time for its request, else the stage's. Raises RequestInvalid."""
     told = headers.get(TIMEOUT_HEADER)
     if told is None:
@@ -164,11 +164,10 @@ def deadline_ms(headers: Mapping[str, str], config: Config) -> int:
     return int(told)
 
 
-def lane(headers: Mapping[str, str]) -> Lane | None:
-    """The class the client asks for. Raises RequestInvalid."""
-    told = headers.get(PRIORITY_HEADER)
+def lane(headers: Mapping[str, str]) -> Lane:
+    """The class the client asks for; interactive when it says nothing. Raises RequestInvalid."""
     try:
-        return None if told is None else Lane(told)
+        return Lane(headers.get(PRIORITY_HEADER, Lane.INTERACTIVE))
     except ValueError as error:
         raise RequestInvalid([Fault(PRIORITY_HEADER, f"expected one of {', '.join(Lane)}")]) from error
 

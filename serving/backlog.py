@@ -51,6 +51,9 @@ class Claim:
     lane: Lane
     deadline_s: float
     missing: int = 0
+    began_s: float = 0.0  # when the request came
+    taken_s: float = 0.0  # when it was let in line
+    estimate_s: float = 0.0  # and how long it would take from there
     error: BaseException | None = None
     is_over: bool = False
     settled: asyncio.Event = field(default_factory=asyncio.Event)

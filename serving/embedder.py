@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from serving.admission import Admission, Rate
+from serving.admission import Admission, Guess, Rate
 from serving.backlog import Backlog, Claim, Job, Lane, Vector
 from serving.cache import Cache, Keys, Known
 from serving.config import Config
@@ -60,6 +60,7 @@ class Embedder:
             Lane.BULK: config.bulk_target_ms / 1000,
         }
         self._admission = Admission(self._rate, targets_s, config.max_queue_tokens)
+        self._guess = Guess(about.max_tokens)
         self._pool = ThreadPoolExecutor(TOKENIZERS, "tokenize")
         self._is_closed = False
         self._loop = asyncio.get_running_loop()
@@ -79,14 +80,15 @@ class Embedder:
         timer = self._loop.call_at(claim.deadline_s, claim.give_up, DeadlinePassed("the time for this request is over"))
         keys = [self._keys.of(text) for text in texts]
         wanted: Wanted = {}
-        claim.missing = (
-            1  # until all are found or in line: the first must not end the wait before the last is asked for
-        )
+        claim.began_s = claim.began_s or self._loop.time()
+        claim.missing = 1  # until all are in line: the first must not end the wait before the last is asked for
         try:
             await self._gather(dict(zip(keys, texts, strict=True)), claim, wanted)
             claim.received()
             await claim.settled.wait()
             _stop_if_over(claim)
+            if claim.estimate_s:
+                self._admission.took(claim.lane, claim.estimate_s, self._loop.time() - claim.taken_s)
         finally:
             timer.cancel()
             claim.is_over = True
@@ -102,6 +104,7 @@ class Embedder:
             running_tokens=waiting.running,
             oldest_s=self._scheduler.oldest_s(),
             rate=self._rate.all(),
+            doubt=self._admission.doubt,
             cache_bytes=self._cache.size,
             held_bytes=held_bytes,
         )
@@ -124,8 +127,10 @@ class Embedder:
         """Fill `wanted` for every text: known, on its way, or put in line."""
         new = self._find(named, claim, wanted)
         if new:
-            self._admit(claim, 0)  # before the work of reading them
-            encoded = await self._tokenize([named[key] for key in new], claim)
+            texts = [named[key] for key in new]
+            self._admit(claim, self._guess.of(texts))  # before the work of reading them
+            encoded = await self._tokenize(texts, claim)
+            self._guess.was(texts, [len(one.ids) for one in encoded])
             read = dict(zip(new, encoded, strict=True))
             # Another request may have brought some of them meanwhile.
             self._enqueue({key: read[key] for key in self._find(new, claim, wanted)}, claim, wanted)
@@ -162,7 +167,8 @@ class Embedder:
 
     def _enqueue(self, read: Mapping[bytes, Encoded], claim: Claim, wanted: Wanted) -> None:
         _stop_if_over(claim)
-        self._admit(claim, sum(len(one.ids) for one in read.values()))
+        claim.estimate_s = self._admit(claim, sum(len(one.ids) for one in read.values()))
+        claim.taken_s = self._loop.time()
         jobs = {key: Job(key, one.ids, one.was_cut, claim.lane, [claim]) for key, one in read.items()}
         claim.missing += len(jobs)
         self._scheduler.push(list(jobs.values()))
@@ -170,17 +176,18 @@ class Embedder:
         self._on_the_way |= jobs
         self._metrics.found("new", len(jobs))
 
-    def _admit(self, claim: Claim, tokens: int) -> None:
-        left_s = claim.deadline_s - self._loop.time()
-        self._admission.admit(claim.lane, self._scheduler.waiting(), tokens, left_s)
+    def _admit(self, claim: Claim, tokens: int) -> float:
+        now_s = self._loop.time()
+        left_s, used_s = claim.deadline_s - now_s, now_s - claim.began_s
+        return self._admission.admit(claim.lane, self._scheduler.waiting(), tokens, left_s, used_s)
 
     def _release(self, jobs: Sequence[Job]) -> None:
         """One waits less for them; those that nobody waits for are forgotten."""
         self._forget(self._scheduler.release(jobs))
 
     def _landed(self, batch: Batch) -> None:
-        self._rate.ran(batch.lane, batch.tokens, batch.seconds, batch.bulk_waits)
-        self._metrics.batch(batch.tokens, batch.padded, batch.seconds, batch.waited_s)
+        self._rate.ran(batch.lane, batch.tokens, batch.busy_s, batch.bulk_waits)
+        self._metrics.batch(batch.tokens, batch.padded, batch.run_s, batch.waited_s)
         for job in batch.jobs:
             if job.vector is not None:
                 self._cache.put(job.key, Known(job.vector, len(job.ids), job.was_cut))

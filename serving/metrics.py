@@ -20,13 +20,14 @@ Found = Literal["hit", "joined", "new"]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What waits at the moment of a scrape. rate: tokens per second, as admission reckons with."""
+    """What waits at the moment of a scrape. rate: tokens per second, doubt: what estimates are multiplied by."""
 
     interactive_tokens: int = 0
     bulk_tokens: int = 0
     running_tokens: int = 0
     oldest_s: float = 0.0
     rate: float = 0.0
+    doubt: float = 1.0
     cache_bytes: int = 0
     held_bytes: int = 0
 
@@ -72,6 +73,7 @@ class Metrics:
         self._running = self._gauge("serving_running_tokens", "Tokens on the workers")
         self._oldest = self._gauge("serving_queue_age_seconds", "How long the oldest text has waited")
         self._rate = self._gauge("serving_tokens_per_second", "Measured over the last batches; admission uses it")
+        self._doubt = self._gauge("serving_estimate_doubt", "What admission multiplies its estimates by")
         self._cache_bytes = self._gauge("serving_cache_bytes", "Bytes of vectors that are kept")
         self._held = self._gauge("serving_held_bytes", "Bytes of requests that are being read or answered")
         self._ready = self._gauge("serving_ready", "1 when readyz says yes")
@@ -120,6 +122,7 @@ class Metrics:
         self._running.labels(self._stage).set(now.running_tokens)
         self._oldest.labels(self._stage).set(now.oldest_s)
         self._rate.labels(self._stage).set(now.rate)
+        self._doubt.labels(self._stage).set(now.doubt)
         self._cache_bytes.labels(self._stage).set(now.cache_bytes)
         self._held.labels(self._stage).set(now.held_bytes)
 

@@ -31,20 +31,20 @@ class Routes:
     async def embeddings(self, request: Request) -> Response:
         """Embed a text or several, in OpenAI's shape."""
         with self._service.memory.request() as grow:
-            deadline_s = self._deadline_s(request)
-            asked = api.parse(api.EmbeddingsRequest, await self._body(request, grow, deadline_s))
+            claim = self._claim(request)
+            asked = api.parse(api.EmbeddingsRequest, await self._body(request, grow, claim))
             name = self._service.require().model.manifest.name
             if asked.model not in (api.ROLE, name):
                 raise ModelUnknown(f"{name!r} serves here, also as {api.ROLE!r}")
-            answer = await self._vectors(request, asked.input, deadline_s)
+            answer = await self._vectors(request, asked.input, claim)
             return self._written(answer, lambda: api.openai(answer, asked.encoding_format))
 
     async def embed(self, request: Request) -> Response:
         """Embed several texts, in the shape the platform's own clients use."""
         with self._service.memory.request() as grow:
-            deadline_s = self._deadline_s(request)
-            asked = api.parse(api.EmbedRequest, await self._body(request, grow, deadline_s))
-            answer = await self._vectors(request, asked.texts, deadline_s)
+            claim = self._claim(request)
+            asked = api.parse(api.EmbedRequest, await self._body(request, grow, claim))
+            answer = await self._vectors(request, asked.texts, claim)
             return self._written(answer, lambda: api.plain(answer))
 
     async def models(self) -> Response:
@@ -105,19 +105,20 @@ class Routes:
             golden_cosine_min=proven.golden_cosine_min if proven else None,
         )
 
-    def _deadline_s(self, request: Request) -> float:
-        """On the event loop's clock. Raises what needs no body to be known: NotReady, Draining, a wrong header."""
+    def _claim(self, request: Request) -> Claim:
+        """What the headers say. Raises what needs no body to be known: NotReady, Draining, a wrong header."""
         self._service.require()
         media = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if media != JSON:
             raise MediaUnsupported(f"expected {JSON}")
-        api.lane(request.headers)
-        return asyncio.get_running_loop().time() + api.deadline_ms(request.headers, self._service.config) / 1000
+        now_s = asyncio.get_running_loop().time()
+        timeout_s = api.timeout_ms(request.headers, self._service.config) / 1000
+        return Claim(api.lane(request.headers), now_s + timeout_s, began_s=now_s)
 
-    async def _body(self, request: Request, grow: Grow, deadline_s: float) -> bytes:
+    async def _body(self, request: Request, grow: Grow, claim: Claim) -> bytes:
         """All of it. Raises BodyTooLarge, QueueFull, DeadlinePassed, ClientGone."""
         try:
-            async with asyncio.timeout_at(deadline_s) as limit:
+            async with asyncio.timeout_at(claim.deadline_s) as limit:
                 return await _read(request, self._service.config.max_body_bytes, grow)
         except TimeoutError as error:
             if not limit.expired():
@@ -126,16 +127,15 @@ class Routes:
         except ClientDisconnect as error:
             raise ClientGone("the client left before its body was here") from error
 
-    async def _vectors(self, request: Request, texts: list[str], deadline_s: float) -> Answer:
+    async def _vectors(self, request: Request, texts: list[str], claim: Claim) -> Answer:
         config = self._service.config
         if len(texts) > config.max_texts:
             raise TooLarge(f"{len(texts)} texts, at most {config.max_texts} a request")
         longest = max(map(len, texts))
         if longest > config.max_chars:
             raise TooLarge(f"a text of {longest} characters, at most {config.max_chars}")
-        is_small = sum(map(len, texts)) <= config.interactive_chars
-        lane = api.lane(request.headers) or (Lane.INTERACTIVE if is_small else Lane.BULK)
-        claim = Claim(lane, deadline_s)
+        if api.PRIORITY_HEADER not in request.headers and sum(map(len, texts)) > config.interactive_chars:
+            claim.lane = Lane.BULK
         with _watched(request, claim):
             return await self._service.embed(texts, claim)
 

@@ -28,10 +28,11 @@ log = logging.getLogger("serving")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a worker did. seconds: it was busy with it; waited_s: of each text, in the backlog."""
+    """What a worker did. busy_s: since it was free and something waited; run_s: in the engine; waited_s: each text."""
 
     jobs: Sequence[Job]
-    seconds: float
+    busy_s: float
+    run_s: float
     waited_s: Sequence[float]
     bulk_waits: bool  # in line, while this was chosen
 
@@ -117,12 +118,15 @@ class Scheduler:
 
     def _work(self) -> None:
         """What each thread does until the scheduler is closed."""
+        free_s = self._clock()
         while jobs := self._take():
             began_s = self._clock()
             bulk_waits = self._backlog.waiting().bulk > 0
             outcome = self._outcome([job.ids for job in jobs])
             waited_s = [began_s - job.born_s for job in jobs]
-            batch = Batch(jobs, self._clock() - began_s, waited_s, bulk_waits)
+            # What it takes to get from one batch to the next is a part of the rate; being idle is not.
+            free_s, since_s = self._clock(), max(free_s, min(job.born_s for job in jobs))
+            batch = Batch(jobs, free_s - since_s, free_s - began_s, waited_s, bulk_waits)
             try:
                 self._loop.call_soon_threadsafe(self._land, batch, outcome)
             except RuntimeError:  # the loop is closed: nobody is left to be answered

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -143,7 +144,7 @@ class Service:
             degraded=model.degraded,
         )
         told = (self.config.stage, about.name, about.version, about.precision, model.provider)
-        rate = proven.speed.tokens / proven.speed.seconds
+        rate = self.config.workers * proven.speed.tokens / proven.speed.seconds
         log.info("%s: %s %s %s on %s, %.0f tokens/s%s", *told, rate, " (degraded)" if model.degraded else "")
         if self.phase is Phase.LOADING:  # a SIGTERM may have come meanwhile
             self.phase, self.reason = Phase.SERVING, ""
@@ -153,21 +154,23 @@ class Service:
 def load_and_prove(config: Config, load: Load) -> Proven:
     """Raises what loading raised, or GoldenMismatch."""
     model = load(config)
-    speed = warm(model, model.batch_tokens(config))
+    speed = warm(model, model.batch_tokens(config), config.workers)
     return Proven(model, prove(model), speed, int(time.time()))
 
 
-def warm(model: models.Model, batch_tokens: int) -> Speed:
-    """One run a length bucket, so that no request pays for it; then how fast a full batch goes."""
+def warm(model: models.Model, batch_tokens: int, workers: int) -> Speed:
+    """One run a length bucket, so that no request pays for it; then how fast full batches go side by side."""
     for length in BUCKETS:
         if length <= model.manifest.max_tokens:
             model.run([[0] * length])
     length = min(SPEED_LENGTH, model.manifest.max_tokens)
     batch = [[0] * length] * max(1, batch_tokens // length)
-    model.run(batch)
-    began_s = time.perf_counter()
-    model.run(batch)
-    return Speed(length * len(batch), max(time.perf_counter() - began_s, 1e-6))
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in range(2):  # the first run plans the memory of this shape
+            began_s = time.perf_counter()
+            list(pool.map(model.run, [batch] * workers))
+            seconds = time.perf_counter() - began_s
+    return Speed(length * len(batch), max(seconds, 1e-6))
 
 
 def prove(model: models.Model) -> float:

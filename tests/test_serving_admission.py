@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
-from serving.admission import FADE_S, REQUEST_BYTES, Admission, Memory, Rate
+from serving.admission import FADE_S, MOST_DOUBT, REQUEST_BYTES, Admission, Guess, Memory, Rate
 from serving.backlog import SHARE, Lane, Waiting
 from serving.errors import QueueFull
 
@@ -89,6 +90,12 @@ def test_a_request_that_could_not_be_done_before_its_own_deadline_is_refused_at_
     assert told.retry_after_s == 1
 
 
+def test_time_that_is_used_up_counts() -> None:
+    admission().admit(QUICK, Waiting(1000, 0), 100, FOREVER, used_s=0.8)
+    with pytest.raises(QueueFull):
+        admission().admit(QUICK, Waiting(1000, 0), 100, FOREVER, used_s=1.0)
+
+
 def test_bulk_that_waits_does_not_shut_interactive_requests_out() -> None:
     full = Waiting(0, 100_000)
     assert refusal(admission(), BULK, full, 10) is not None
@@ -119,6 +126,49 @@ def test_the_bound_in_tokens_holds_however_fast_they_go() -> None:
     told = refusal(asked, QUICK, Waiting(500, 400), 101)
     assert told is not None
     assert "900" not in str(told) and "500 interactive tokens wait" in str(told)
+
+
+def test_estimates_that_were_missed_are_doubted_until_they_hold_again() -> None:
+    asked = admission()
+    line = Waiting(1500, 0)
+    assert refusal(asked, QUICK, line, 0) is None
+    for _ in range(50):
+        asked.took(QUICK, 2.0, 4.0)
+    assert asked.doubt == pytest.approx(2.0, rel=1e-3)  # no more than was seen
+    told = refusal(asked, QUICK, line, 0)
+    assert told is not None
+    assert "done in 3.0 s" in str(told)
+    assert refusal(asked, QUICK, Waiting(1000, 0), 0) is None
+    for _ in range(2000):
+        asked.took(QUICK, 2.0, 2.0)
+    assert asked.doubt == 1.0
+
+
+def test_one_estimate_in_a_hundred_may_be_missed() -> None:
+    asked, rng, late = admission(), random.Random(3), 0
+    for number in range(40_000):
+        took_s = 2.0 * rng.lognormvariate(0.0, 0.2)
+        late += number > 5000 and took_s > 2.0 * asked.doubt
+        asked.took(QUICK, 2.0, took_s)
+    assert 0.005 < late / 35_000 < 0.02
+
+
+def test_a_small_estimate_and_a_wild_one_teach_little() -> None:
+    asked = admission()
+    asked.took(QUICK, 0.01, 1.0)
+    assert asked.doubt == 1.0
+    for _ in range(1000):
+        asked.took(QUICK, 2.0, 1000.0)
+    assert asked.doubt == MOST_DOUBT
+
+
+def test_tokens_are_guessed_from_texts_read_before_and_never_much_too_high() -> None:
+    guess = Guess(64)
+    assert guess.of(["a" * 8]) == 0
+    for _ in range(500):
+        guess.was(["a" * 40, "a" * 4000], [10, 64])
+    assert guess.of(["a" * 40] * 10) == pytest.approx(80, abs=1)
+    assert guess.of(["a" * 4000]) == 64
 
 
 def test_memory_is_bounded_and_given_back() -> None:

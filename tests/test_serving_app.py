@@ -15,7 +15,7 @@ from serving.config import Config
 from serving.errors import ModelInvalid
 from serving.model import Model
 from serving.service import Service
-from tests.serving_doubles import fake_model
+from tests.serving_doubles import GatedEngine, fake_model
 from tests.serving_http import visit
 
 
@@ -144,6 +144,36 @@ def test_an_unforeseen_failure_of_loading_is_shown_too() -> None:
         raise ZeroDivisionError("surprise")
 
     assert visit(ready, load)[1]["reason"] == "ZeroDivisionError: surprise"
+
+
+@pytest.mark.parametrize(
+    ("texts", "headers", "lane"),
+    [
+        (["a " * 9], {}, "interactive"),
+        (["a " * 9, "a " * 9], {}, "bulk"),
+        (["a " * 9], {"X-Priority": "bulk"}, "bulk"),
+        (["a " * 9, "a " * 9], {"X-Priority": "interactive"}, "interactive"),
+    ],
+)
+def test_size_decides_the_class_of_a_request_unless_it_says(
+    texts: list[str], headers: dict[str, str], lane: str
+) -> None:
+    engine = GatedEngine()
+
+    async def ask(client: httpx.AsyncClient, service: Service) -> tuple[int, int]:
+        engine.is_gated = True
+        first = asyncio.create_task(client.post("/embed", json={"texts": ["the"]}))
+        await engine.entered()
+        asked = asyncio.create_task(client.post("/embed", json={"texts": texts}, headers=headers))
+        while not (waits := service.require().standing(0)).interactive_tokens + waits.bulk_tokens:
+            await asyncio.sleep(0)
+        engine.let(9)
+        await first
+        await asked
+        return waits.interactive_tokens, waits.bulk_tokens
+
+    interactive, bulk = visit(ask, lambda _: fake_model(engine=engine), {"INTERACTIVE_CHARS": "20"})
+    assert (interactive > 0, bulk > 0) == (lane == "interactive", lane == "bulk")
 
 
 def test_starting_ends_when_loading_does() -> None:

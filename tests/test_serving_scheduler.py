@@ -190,5 +190,5 @@ def test_a_batch_says_what_it_cost() -> None:
 
     (batch,) = around(first_ids, ask)
     assert (batch.tokens, batch.padded, batch.lane, batch.bulk_waits) == (7, 8, Lane.INTERACTIVE, False)
-    assert batch.seconds >= 0
+    assert batch.busy_s >= batch.run_s >= 0
     assert all(waited_s >= 0 for waited_s in batch.waited_s)
