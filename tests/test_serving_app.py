@@ -14,7 +14,7 @@ from serving import api
 from serving.config import Config
 from serving.errors import ModelInvalid
 from serving.model import Model
-from serving.service import Service
+from serving.service import Phase, Service
 from tests.serving_doubles import GatedEngine, fake_model
 from tests.serving_http import visit
 
@@ -226,6 +226,15 @@ def test_stopping_refuses_what_is_new() -> None:
         return answer.status_code, answer.json()["type"], answer.headers["connection"]
 
     assert visit(ask) == (503, "urn:tandem:problem:draining", "close")
+
+
+def test_what_was_closed_stops() -> None:
+    async def ask(_: httpx.AsyncClient, service: Service) -> Service:
+        return service
+
+    service: Service = visit(ask)
+    assert (service.phase, service.is_ready) == (Phase.STOPPING, False)
+    assert 'serving_ready{stage="canary"} 0.0' in service.exposition().decode()
 
 
 METRICS = """

@@ -113,9 +113,13 @@ def test_bulk_that_has_waited_gets_its_share_and_no_more() -> None:
     assert share == pytest.approx(1 / SHARE, rel=0.05)
 
 
-def test_a_share_that_was_not_owed_is_not_saved_up() -> None:
-    waiting = backlog(*(job(16) for _ in range(400)))
-    waiting.push(job(16, Lane.BULK), 0.0)
+def test_a_share_is_not_saved_up_for_texts_that_come_later() -> None:
+    long = job(60, Lane.BULK)
+    waiting = backlog(*(job(64) for _ in range(3)), job(64), long)
+    for _ in range(2):
+        waiting.take(PATIENCE_S)
+    long.claims[0].is_over = True
+    waiting.release(long, PATIENCE_S)
     drained(waiting, PATIENCE_S)
     waiting.push(job(16, Lane.BULK), 0.0)
     waiting.push(job(16), 0.0)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from serving.embedder import Answer, Embedder, Speed, pieces
 from serving.errors import ClientGone, DeadlinePassed, Draining, QueueFull
 from serving.export import TEXTS, export
 from serving.metrics import Metrics
-from serving.model import Model
+from serving.model import Encoded, Model
 from tests.serving_doubles import POSITIONS, GatedEngine, fake_model, write_weights
 
 Ask = Callable[[Embedder], Awaitable[Any]]
@@ -227,9 +227,30 @@ def test_long_texts_are_read_off_the_loop_a_piece_at_a_time(monkeypatch: pytest.
     around(ask)
 
 
+def test_texts_that_were_read_twice_at_once_are_run_once() -> None:
+    around = Around()
+    long = "the what " * 200
+
+    async def ask(embedder: Embedder) -> None:
+        both = [asking(embedder, long)[0] for _ in range(2)]
+        await around.engine.entered()
+        await turn()
+        around.engine.let(2)
+        assert [(await task).truncated for task in both] == [1, 1]
+
+    around(ask)
+    assert around.engine.batches == [[POSITIONS]]
+
+
 def test_reading_ends_when_the_client_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedders, "PIECE_CHARS", 1000)
-    around = Around()
+    around, reads, tokenize = Around(), list[int](), Model.tokenize
+
+    def counted(self: Model, texts: Sequence[str]) -> list[Encoded]:
+        reads.append(len(texts))
+        return tokenize(self, texts)
+
+    monkeypatch.setattr(Model, "tokenize", counted)
 
     async def ask(embedder: Embedder) -> None:
         task, claim = asking(embedder, *(f"the {letter} " * 200 for letter in "abcdef"))
@@ -241,6 +262,7 @@ def test_reading_ends_when_the_client_has_left(monkeypatch: pytest.MonkeyPatch) 
 
     around(ask)
     assert around.engine.batches == []
+    assert reads == [1]
 
 
 def test_pieces_hold_every_text_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

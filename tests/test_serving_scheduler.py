@@ -182,6 +182,30 @@ def test_who_waits_when_it_closes_is_told_and_what_runs_ends() -> None:
     around(engine.run, ask)
 
 
+def test_being_idle_is_no_part_of_what_a_batch_cost() -> None:
+    now_s = [0.0]
+    engine = GatedEngine()
+    engine.is_gated = True
+    landed: list[Batch] = []
+
+    async def go() -> None:
+        scheduler = Scheduler(engine.run, Backlog(4), workers=1, landed=landed.append, clock=lambda: now_s[0])
+        await asyncio.sleep(0)
+        now_s[0] = 100.0
+        texts, claim = jobs([1] * 4, [1] * 3)
+        scheduler.push(texts)
+        for _ in range(2):
+            await engine.entered()
+            now_s[0] += 7.0
+            engine.let()
+        await claim.settled.wait()
+        scheduler.close()
+        await asyncio.to_thread(scheduler.wait, 10)
+
+    asyncio.run(go())
+    assert [(batch.busy_s, batch.run_s, batch.waited_s) for batch in landed] == [(7.0, 7.0, [0.0]), (7.0, 7.0, [7.0])]
+
+
 def test_a_batch_says_what_it_cost() -> None:
     async def ask(scheduler: Scheduler) -> None:
         texts, claim = jobs([1] * 3, [1] * 4)
