@@ -35,8 +35,8 @@ class Config(BaseModel):
     interactive_chars: int = Field(2048, ge=0)  # of one request's texts; more counts as bulk unless it says otherwise
     max_queue_tokens: int = Field(200_000, ge=512)  # the bound in memory; the targets bind in time
     latency_target_ms: int = Field(5000, ge=1)  # an interactive request that would take longer is refused
-    bulk_target_ms: int = Field(20_000, ge=1)
-    request_timeout_ms: int = Field(60_000, ge=1, le=MOST_TIMEOUT_MS)  # of a request that gives none
+    bulk_target_ms: int = Field(30_000, ge=1)
+    request_timeout_ms: int = Field(120_000, ge=1, le=MOST_TIMEOUT_MS)  # of a request that gives none
     cache_mib: int = Field(16, ge=0)  # of vectors made before; 0: none are kept
     drain_s: float = Field(5.0, ge=0.0, le=300.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from serving import problems
 from serving.app import create_app
 from serving.config import Config, from_env
 from serving.metrics import Metrics
@@ -18,6 +20,7 @@ from serving.service import Phase, Service
 from tests.serving_doubles import fake_model
 
 NOTHING: Mapping[str, str] = {}
+JSON = {"content-type": "application/json"}
 UNLISTED = {"/openapi.json"}
 Ask = Callable[[httpx.AsyncClient, Service], Awaitable[Any]]
 Load = Callable[[Config], Model]
@@ -66,6 +69,21 @@ def documented(document: Mapping[str, Any], answer: httpx.Response) -> None:
         assert name in answer.headers or not about["required"], name
         if name == "Retry-After" and name in answer.headers:
             assert re.fullmatch("[1-9][0-9]*", answer.headers[name])
+
+
+def said(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
+    """The problem, once it is seen to be one of RFC 9457."""
+    body: dict[str, Any] = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, body["status"], body["type"]) == (status, status, f"urn:tandem:problem:{reason}")
+    assert body["title"] and body["detail"]
+    problems.Problem.model_validate(body)
+    return body
+
+
+def openai(**body: Any) -> bytes:
+    """A body for /v1/embeddings."""
+    return json.dumps({"model": "embedder", **body}).encode()
 
 
 class Wire:
