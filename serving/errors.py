@@ -7,6 +7,7 @@ ServingError
 ├── ProviderMissing  the required execution provider is not there and a CPU is not allowed
 ├── QueueFull        too many tokens wait; the client is told when to come back
 ├── Closed           the scheduler no longer takes work
+├── TextInvalid      a text has no token, or one that the model does not know
 └── GateFailed       an export does not agree with the reference; nothing is to be published
 """
 
@@ -39,6 +40,10 @@ class QueueFull(ServingError):
 
 class Closed(ServingError):
     """The scheduler has been closed."""
+
+
+class TextInvalid(ServingError):
+    """A tokenized text that no model of this vocabulary can read."""
 
 
 class GateFailed(ServingError):
