@@ -29,7 +29,7 @@ class Beams:
         self.settings = settings
         self.done = False
         self._ids: Ints = np.array([[settings.decoder_start_token_id]], np.int64)  # [running, length]
-        self._scores = np.zeros(1)
+        self._scores: npt.NDArray[np.float64] = np.zeros(1)
         self._ended: list[_Ended] = []
         self._banned: list[Ints] = []
         self._forced: int | None = None
@@ -43,7 +43,7 @@ class Beams:
     @property
     def fed(self) -> int:
         """How many tokens came before the last ones."""
-        return self._ids.shape[1] - 1
+        return int(self._ids.shape[1]) - 1
 
     @property
     def width(self) -> int:
@@ -56,7 +56,7 @@ class Beams:
         return self._ended[0].ids
 
     def advance(self, scores: Scores, ids: Ints) -> Ints:
-        """Take the best continuations, [num_beams, >= width], best first; give the parent of every beam, [num_beams]."""
+        """Take each beam's best continuations, [num_beams, >= width], best first; give the beams' parents, [num_beams]."""
         running = len(self._ids)
         if self._forced is not None:
             return self._take(self._scores, np.arange(running), np.full(running, self._forced))
@@ -68,7 +68,7 @@ class Beams:
         best = best[flat[best] > -np.inf]
         return self._take(flat[best], best // ids.shape[1], ids[:running].ravel()[best])
 
-    def _take(self, scores: Scores, parents: Ints, tokens: Ints) -> Ints:
+    def _take(self, scores: npt.NDArray[np.float64], parents: Ints, tokens: Ints) -> Ints:
         """Ranked continuations: end those that end, go on with the others. Gives the parents of those that go on."""
         settings, length = self.settings, self._ids.shape[1]
         ends = (tokens == settings.eos_token_id) | (length + 1 == settings.max_length)
@@ -95,7 +95,7 @@ class Beams:
             return True
         longest = settings.early_stopping == "never" and settings.length_penalty > 0
         length = settings.max_length - 1 if longest else self._ids.shape[1]
-        return best / length**settings.length_penalty <= self._ended[-1].score
+        return bool(best / length**settings.length_penalty <= self._ended[-1].score)
 
     def _look_ahead(self) -> None:
         """What is known of the next token before any score: forced, or banned for some beams."""

@@ -58,7 +58,7 @@ def _embed(graph: Graph) -> str:
 
 
 def _kept(graph: Graph) -> str:
-    """Rows to take from past keys and values that are laid out as [texts * heads * slots, size]: [texts, heads, kept]."""
+    """Rows to take from a past that is laid out as [texts * heads * slots, size]: [texts, heads, kept]."""
     heads = graph.bart.shape.decoder_heads
     slots = graph.node("Shape", ["past_key.0"], "slots", start=2, end=3)
     first = graph.node("Mul", ["owner", graph.ints(heads)], "kept.first")

@@ -29,7 +29,8 @@ def build(bart: Bart, data: DataFile, precision: Precision) -> bytes:
     for layer in range(bart.shape.decoder_layers):
         _cross(graph, layer, state)
     plain: Dims = ["batch", "tokens"]
-    inputs = {name: (TensorProto.INT64, plain) for name in ("input_ids", "attention_mask")}
+    inputs: dict[str, tuple[int, Dims]] = {"input_ids": (TensorProto.INT64, plain)}
+    inputs["attention_mask"] = inputs["input_ids"]
     return graph.serialized("encoder", inputs, cross_dims(bart))
 
 

@@ -93,7 +93,7 @@ class Engine:
         return given | {"attention_mask": self.put(cross.mask())}
 
     def log_probs(self, source: Sequence[int], prefix: Sequence[int]) -> Floats:
-        """Log-probabilities after every prefix of `prefix`, [len(prefix), vocabulary]: no search, one beam, all words."""
+        """Log-probabilities after every prefix of `prefix`, [len(prefix), vocabulary], without any search."""
         given = self.put_cross(self.encode(source))
         cache, line, nothing = self.empty_cache(), slots.start(1), np.zeros(1, np.int64)
         out = np.empty((len(prefix), self.vocabulary), np.float32)

@@ -12,16 +12,16 @@ class Generation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_beams: int = Field(1, ge=1, le=16)
-    min_length: int = Field(0, ge=0)
-    max_length: int = Field(20, ge=2)
-    length_penalty: float = Field(1.0, allow_inf_nan=False)
-    no_repeat_ngram_size: int = Field(0, ge=0)
+    num_beams: int = Field(default=1, ge=1, le=16)
+    min_length: int = Field(default=0, ge=0)
+    max_length: int = Field(default=20, ge=2)
+    length_penalty: float = Field(default=1.0, allow_inf_nan=False)
+    no_repeat_ngram_size: int = Field(default=0, ge=0)
     early_stopping: bool | Literal["never"] = False
     decoder_start_token_id: int = Field(ge=0)
     eos_token_id: int = Field(ge=0)
-    forced_bos_token_id: int | None = Field(None, ge=0)
-    forced_eos_token_id: int | None = Field(None, ge=0)
+    forced_bos_token_id: int | None = Field(default=None, ge=0)
+    forced_eos_token_id: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _lengths(self) -> Generation:

@@ -89,4 +89,4 @@ def _can_improve(best: Hypothesis, finished: list[Hypothesis], settings: Generat
     length = len(best.ids) - 1
     if settings.early_stopping == "never" and settings.length_penalty > 0:
         length = settings.max_length - 1
-    return best.score / length**settings.length_penalty > finished[-1].score
+    return bool(best.score / length**settings.length_penalty > finished[-1].score)

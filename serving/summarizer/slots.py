@@ -30,7 +30,7 @@ class Plan:
     @property
     def kept(self) -> int:
         """Slots kept per text; the first new one has this number."""
-        return self.keep.shape[1]
+        return int(self.keep.shape[1])
 
 
 def plan(lines: Sequence[Ints]) -> Plan:
