@@ -56,7 +56,7 @@ class Beams:
         return self._ended[0].ids
 
     def advance(self, scores: Scores, ids: Ints) -> Ints:
-        """Take each beam's best continuations, [num_beams, >= width], best first; give the beams' parents, [num_beams]."""
+        """Take each beam's best continuations, [num_beams, >= width], best first; give every beam's parent."""
         running = len(self._ids)
         if self._forced is not None:
             return self._take(self._scores, np.arange(running), np.full(running, self._forced))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from serving.errors import ModelInvalid
@@ -161,7 +162,7 @@ def _tensors(path: Path) -> dict[str, Array]:
         raise ModelInvalid(f"{path} is missing (weights in another format have to be saved as safetensors first)")
     try:
         found = load_file(path)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, SafetensorError, KeyError) as error:
         raise ModelInvalid(f"{path} cannot be read: {error}") from error
     return {name.removeprefix("model."): _single(path, name, value) for name, value in found.items()}
 
