@@ -9,7 +9,7 @@ import pytest
 
 from serving.errors import GateFailed, GoldenMismatch, ModelInvalid
 from serving.manifest import sha256
-from serving.summarizer import builder, folder, golden, measure, summarizer
+from serving.summarizer import builder, folder, gate, golden, measure, summarizer
 from serving.summarizer.export import export, main
 from serving.summarizer.made import TINY
 from tests.summarizer_doubles import SETTINGS, bart, engine, write_source
@@ -47,7 +47,7 @@ def test_the_same_weights_give_the_same_graphs(source: Path, made: Path, tmp_pat
 def test_it_is_loaded_proven_and_answers_in_words(made: Path) -> None:
     loaded = summarizer.load(made)
     assert loaded.engine.provider == "CPUExecutionProvider"
-    assert len(loaded.golden.texts) == len(golden.TEXTS) >= 4
+    assert len(loaded.golden.texts) == len(gate.TEXTS) >= 4
     assert golden.prove(loaded.engine, loaded.tokenizer, loaded.golden, "fp32") < 1e-4
     texts = ["One text.", "And another one, a little longer."]
     together = loaded.summarize(texts)
@@ -90,8 +90,8 @@ def test_int8_says_how_near_it_comes(tmp_path: Path, source: Path, monkeypatch: 
     """Random weights are all near ties, so its words go astray; what a trained model's are held to is the default."""
     with pytest.raises(GateFailed, match="int8: rouge_l"):
         export(source, tmp_path / "out", "int8")
-    least = golden.LEAST["int8"].model_copy(update={"rouge_l": 0.0})
-    monkeypatch.setitem(golden.LEAST, "int8", least)
+    least = gate.LEAST["int8"].model_copy(update={"rouge_l": 0.0})
+    monkeypatch.setitem(gate.LEAST, "int8", least)
     export(source, tmp_path / "out", "int8")
     loaded = summarizer.load(tmp_path / "out")
     assert 0.994 < loaded.manifest.gate.cosine_mean < 0.99999

@@ -30,7 +30,8 @@ class _Text:
 
 
 class Batch:
-    """Belongs to one thread. All texts of a batch have the same number of beams."""
+    """Belongs to one thread. All texts of a batch have the same number of beams. After an error of the runtime a batch
+    is of no more use: its texts have to be added to a new one."""
 
     def __init__(self, engine: Engine, num_beams: int) -> None:
         self._engine = engine

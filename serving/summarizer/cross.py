@@ -38,6 +38,8 @@ class Cross:
 
 def joined(parts: Sequence[Cross]) -> Cross:
     """All texts of all parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
     lengths = tuple(length for part in parts for length in part.lengths)
     longest = max(lengths)
     return Cross(

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from serving.errors import ModelInvalid, ServingError
 from serving.manifest import sha256
-from serving.summarizer import decoder_graph, encoder_graph, engine, folder, golden, hf_settings, hf_tokenizer, weights
+from serving.summarizer import decoder_graph, encoder_graph, engine, folder, gate, hf_settings, hf_tokenizer, weights
 from serving.summarizer.builder import OPSET, DataFile, Precision
 from serving.summarizer.generation import Generation
 from serving.summarizer.reference import Reference
@@ -70,12 +70,12 @@ def export(
         tokenizer = _write_tokenizer(hf_tokenizer.read(source, bart.shape), draft, tokens)
         write_graphs(bart, draft, precision)
         about = {"name": name or source.resolve().name, "version": version or digest[:12], "precision": precision}
-        gate = _judge(bart, settings, tokenizer, draft, precision)
+        reached = _judge(bart, settings, tokenizer, draft, precision)
         files = {path.name: sha256(path) for path in sorted(draft.iterdir())}
         made = folder.Manifest.model_validate(
             about
             | {"max_tokens": tokens, "generation": settings, "opset": OPSET, "source_sha256": digest}
-            | {"gate": gate, "files": files}
+            | {"gate": reached, "files": files}
         )
         _write_manifest(made, draft)
     except BaseException:
@@ -117,17 +117,17 @@ def _write_tokenizer(tokenizer: Tokenizer, draft: Path, tokens: int) -> Tokenize
 
 def _judge(bart: Bart, settings: Generation, tokenizer: Tokenizer, draft: Path, precision: Precision) -> folder.Gate:
     made = engine.load(draft)
-    recorded = golden.record(made, tokenizer, settings)
+    recorded = gate.record(made, tokenizer, settings)
     _write(draft / folder.GOLDEN, recorded)
-    gate = golden.judge(made, tokenizer, recorded, Reference(bart), precision)
+    found = gate.judge(made, tokenizer, recorded, Reference(bart), precision)
     log.info(
         "gate    cosine to the fp64 reference >= %.7f, %d %% of %d summaries equal, ROUGE-L %.3f",
-        gate.cosine_min,
-        round(100 * gate.exact),
+        found.cosine_min,
+        round(100 * found.exact),
         len(recorded.texts),
-        gate.rouge_l,
+        found.rouge_l,
     )
-    return gate
+    return found
 
 
 def _write_manifest(made: folder.Manifest, draft: Path) -> None:
