@@ -5,6 +5,7 @@ ServingError
 ├── ModelInvalid     the model folder is not what its manifest says; readyz stays 503 with this reason
 │   └── GoldenMismatch   the model answers other vectors than the recorded ones
 ├── ProviderMissing  the required execution provider is not there and a CPU is not allowed
+├── TextInvalid      a tokenized text that no model of this vocabulary can read
 ├── GateFailed       an export does not agree with the reference; nothing is to be published
 └── Refused          one request is not served; the client is told why (see problems)
     ├── RequestInvalid       the body is not what was expected
@@ -44,6 +45,10 @@ class GoldenMismatch(ModelInvalid):
 
 class ProviderMissing(ServingError):
     """ONNX Runtime did not give the execution provider this stage requires."""
+
+
+class TextInvalid(ServingError):
+    """A tokenized text that no model of this vocabulary can read."""
 
 
 class GateFailed(ServingError):
