@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from provision.errors import SettingsError
 from provision.paths import ROOT, cache_dir
 from provision.site_settings import (
+    Allocation,
     Flavor,
     Gpu,
     Lease,
@@ -31,6 +32,7 @@ from provision.site_settings import (
 
 __all__ = [
     "ROOT",
+    "Allocation",
     "Embedded",
     "Flavor",
     "Forward",
@@ -118,6 +120,7 @@ class Settings(Model):
     platform: str = Field(pattern=r"^[a-z][a-z0-9-]{1,20}$")
     owner: str = ""
     spends: bool = True
+    allocation: Allocation = Allocation()
     clouds_file: str
     cpu_scale: float = Field(default=1.0, gt=0, le=1)
     memory_scale: float = Field(default=1.0, gt=0, le=1)

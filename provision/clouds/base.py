@@ -7,14 +7,17 @@ Lists hold only what is ours. Every call may raise CredentialsRefused, QuotaExce
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import Protocol
 
 from provision.clouds.facts import (
+    Calendar,
     Container,
     FloatingIp,
     KeyPair,
     Lease,
+    Others,
     Port,
     Reservation,
     Rule,
@@ -33,8 +36,17 @@ class Leases(Protocol):
     def list_leases(self) -> tuple[Lease, ...]:
         """Ours, the ended ones too."""
 
-    def create_lease(self, name: str, wanted: Reservation, hours: int) -> Lease:
-        """Ask for a lease from now on. Raises LeaseUnavailable when there is no slot."""
+    def count_others(self) -> Others:
+        """What of the project's leases is not ours: counted, never touched."""
+
+    def find_calendar(self, node_type: str) -> Calendar | None:
+        """When the hosts of a node type are taken; None where users may not read that."""
+
+    def create_lease(self, name: str, wanted: Reservation, hours: int, avoid: Sequence[str] = ()) -> Lease:
+        """Ask for a lease from now on. avoid: hosts not to take. Raises LeaseUnavailable when there is no slot."""
+
+    def extend_lease(self, lease_id: str, ends: int) -> Lease:
+        """Let a lease end later. Raises LeaseUnavailable when somebody else has what it holds."""
 
     def delete_lease(self, lease_id: str) -> None:
         """Give a lease back."""
