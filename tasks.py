@@ -9,7 +9,7 @@ import os
 
 from invoke import Collection, Context, task
 
-from invocation import applications, provisioning, rehearsing
+from invocation import applications, leases, provisioning, rehearsing
 from invocation.frame import COMMON, finish
 from provision.paths import cache_dir
 
@@ -25,4 +25,6 @@ def doctor(_c: Context, env: str = "", live: bool = False, json: bool = False) -
     finish(lambda: examination.run(env, live=live), json)
 
 
-namespace = Collection(provisioning.collection(), rehearsing.collection(), *applications.collections(), doctor=doctor)
+namespace = Collection(
+    provisioning.collection(), leases.collection(), rehearsing.collection(), *applications.collections(), doctor=doctor
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import cast
@@ -19,6 +19,7 @@ from provision.settings import ENVIRONMENTS, load
 from provision.site import Site
 from provision.step import Change
 from provision.steps import lease as step
+from tests.lease_doubles import FakeLeases
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SETTINGS = load("rehearsal", platform="case")
@@ -89,40 +90,6 @@ def test_other_platforms_are_counted_by_their_names() -> None:
     names = ["case-chi-uc-lease", "case-chi-uc-lease-fip", "vision-chi-uc-lease", "vision-chi-uc-lease-fip"]
     names += ["case-chi-uc-chi-uc-lease", "somebody's experiment"]
     assert others(names, "case", "chi-uc") == Others(("case-chi-uc", "vision"), 4)
-
-
-@dataclass
-class FakeLeases:
-    """Blazar with a script: the statuses that each made lease will have, and the hosts it is given."""
-
-    outcomes: list[str]
-    leases: list[Lease] = field(default_factory=list)
-    made: int = 0
-    hosts: dict[str, str] = field(default_factory=dict)
-    avoided: list[tuple[str, ...]] = field(default_factory=list)
-
-    def list_leases(self) -> tuple[Lease, ...]:
-        return tuple(self.leases)
-
-    def count_others(self) -> Others:
-        return Others()
-
-    def find_calendar(self, node_type: str) -> Calendar | None:
-        busy = {host: (Busy(0, 2_000_000_000, lease),) for lease, host in self.hosts.items()}
-        return Calendar(1, tuple(Host(host, held) for host, held in busy.items())) if self.hosts else None
-
-    def extend_lease(self, lease_id: str, ends: int) -> Lease:
-        raise AssertionError
-
-    def create_lease(self, name: str, wanted: Reservation, hours: int, avoid: Sequence[str] = ()) -> Lease:
-        self.made += 1
-        self.avoided.append(tuple(avoid))
-        lease = Lease(name, self.outcomes.pop(0), hours, (wanted,), f"id{self.made}")
-        self.leases.append(lease)
-        return replace(lease, status="PENDING")
-
-    def delete_lease(self, lease_id: str) -> None:
-        self.leases = [lease for lease in self.leases if lease.id != lease_id]
 
 
 def test_a_lease_that_stands_is_not_made_again() -> None:
