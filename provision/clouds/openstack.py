@@ -11,6 +11,7 @@ from provision.clouds.blazar import BlazarLeases
 from provision.clouds.neutron import NeutronNetworks
 from provision.clouds.nova import NovaServers
 from provision.clouds.ownership import Owner
+from provision.clouds.refusals import Refusals
 from provision.clouds.session import Session
 from provision.clouds.storage import SiteStore
 from provision.settings import Settings
@@ -27,7 +28,9 @@ class OpenStackCloud:
         self.site_name = site_name
         self.site = settings.sites[site_name]
         self.owner = Owner(settings.platform, site_name)
-        self.session = Session(site_name, self.site.cloud, settings.clouds_path, settings.env, transport)
+        # Embedded clouds lock nobody out, and every platform of theirs has the credential of one template.
+        refusals = Refusals(None if settings.embedded else settings.config_dir.parent / "refused")
+        self.session = Session(site_name, self.site.cloud, settings.clouds_path, settings.env, refusals, transport)
 
     @cached_property
     def leases(self) -> Leases:

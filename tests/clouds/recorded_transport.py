@@ -60,23 +60,28 @@ class Recorded(BaseAdapter):
 
 
 def cloud_of(
-    settings: Settings, site: str, folder: Path, change: Callable[[dict[str, Answer]], None] | None = None
+    settings: Settings,
+    site: str,
+    folder: Path,
+    change: Callable[[dict[str, Answer]], None] | None = None,
+    *,
+    secret: str = "s",
 ) -> tuple[OpenStackCloud, Recorded]:
-    """A site's cloud over its recordings. change: alters a copy of them first."""
+    """A site's cloud over its recordings. change: alters a copy of them first. secret: the credential's."""
     rows: dict[str, Answer] = json.loads((RECORDED / f"{site}.json").read_text())
     if change:
         change(rows)
     adapter = Recorded(rows)
     transport = requests.Session()
     transport.mount("http://", adapter)
-    at_home = settings.model_copy(update={"clouds_file": str(_clouds_file(settings, folder))})
+    at_home = settings.model_copy(update={"clouds_file": str(_clouds_file(settings, folder, secret))})
     return OpenStackCloud(at_home, site, transport), adapter
 
 
-def _clouds_file(settings: Settings, folder: Path) -> Path:
+def _clouds_file(settings: Settings, folder: Path, secret: str) -> Path:
     path = folder / "clouds.yaml"
     hosts = {"kvm-tacc": "10.30.0.10", "chi-uc": "10.30.0.20"}
-    auth = {"application_credential_id": "i", "application_credential_secret": "s"}
+    auth = {"application_credential_id": "i", "application_credential_secret": secret}
     entries = {
         name: {
             "auth_type": "v3applicationcredential",
