@@ -42,7 +42,7 @@ class Session:
     entry: str
     path: Path
     env: str
-    refusals: Refusals
+    refusals: Refusals = field(default_factory=lambda: Refusals(None))
     transport: Any = None
     _lock: Lock = field(default_factory=Lock)
     _connection: Any = None
