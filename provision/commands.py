@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from provision import capacity, capacity_table, embedded, pricing, report, say, status, usage, verification
+from provision import capacity, capacity_table, embedded, pricing, report, say, status, usage, verification, writer
 from provision.engine import Plan, Result, open_sites, plan_site
 from provision.errors import DriftFound, PlatformError, UsageError
 from provision.paths import cache_dir
@@ -37,7 +37,7 @@ def provision_all(options: Options, *, first: str = "", last: str = "", check: b
     """Walk the steps over the sites, run their checks, and report. A red step shows in `exit_code`."""
     settings = settings_of(options)
     steps = span(first, last)
-    with session(settings, "provision.all") as (run, sites):
+    with session(settings, "provision.all", options.site) as (run, sites):
         chosen = chosen_sites(sites, options.site)
         _must_fit(settings, steps, chosen)
         started = time.monotonic()
@@ -56,7 +56,7 @@ def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
     """One step again, at one site or both: manual recovery."""
     settings = settings_of(options)
     step = next(step for step in STEPS if name == step.NAME)
-    with session(settings, f"provision.{name}") as (run, sites):
+    with session(settings, f"provision.{name}", options.site) as (run, sites):
         chosen = chosen_sites(sites, options.site)
         _must_fit(settings, [step], chosen)
         embedded.up(settings)
@@ -131,13 +131,15 @@ def settings_of(options: Options) -> Settings:
 
 
 @contextmanager
-def session(settings: Settings, what: str) -> Iterator[tuple[Run, Mapping[str, Site]]]:
-    """Hold the platform's lock and record a run."""
+def session(settings: Settings, what: str, site: str = "") -> Iterator[tuple[Run, Mapping[str, Site]]]:
+    """Hold the platform's lock, here and on the testbed, and record a run. site: the one it changes, '' for all."""
     with locked(settings, what):
         run = Run(settings.state_dir)
         with run.recording():
             run.event("run", what=what, env=settings.env, platform=settings.platform)
-            yield run, open_sites(settings, run)
+            sites = open_sites(settings, run)
+            with writer.admitted(settings, sites, what, site):
+                yield run, sites
 
 
 def chosen_sites(sites: Mapping[str, Site], name: str) -> Mapping[str, Site]:

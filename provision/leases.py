@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from provision import embedded, extension, ics, leasing, say, slots
+from provision import embedded, extension, ics, leasing, say, slots, writer
 from provision.clouds.blazar_words import HOST
 from provision.clouds.facts import Lease, Others
 from provision.commands import Json, Options, chosen_sites, confirm, session, settings_of
@@ -50,7 +50,8 @@ def status(options: Options, *, as_ics: bool = False) -> Json:
     found = {name: site.cloud.leases.list_leases() for name, site in sites.items()}
     clocks = [clock for name, site in sites.items() for clock in clocks_of(site, found[name], now)]
     others = {name: site.cloud.leases.count_others() for name, site in sites.items()}
-    say.text(table(clocks, others))
+    writers = writer.elsewhere(settings, sites)
+    say.text("\n".join((table(clocks, others), *(f"writes now: {one}" for one in writers))))
     if as_ics:
         live = [lease for leases in found.values() for lease in leases if lease.status == "ACTIVE"]
         say.document(ics.calendar([moment for lease in live for moment in _moments(settings, lease)], now))
@@ -59,13 +60,14 @@ def status(options: Options, *, as_ics: bool = False) -> Json:
         "platform": settings.platform,
         "leases": [asdict(clock) for clock in clocks],
         "others": [{"site": name, "platforms": list(o.platforms), "leases": o.leases} for name, o in others.items()],
+        "writers": writers,
     }
 
 
 def extend(options: Options) -> Json:
     """Extend what can be extended now, hosts before the address, after the price was shown and agreed to."""
     settings = settings_of(options)
-    with session(settings, "lease.extend") as (_run, sites):
+    with session(settings, "lease.extend", options.site) as (_run, sites):
         chosen = _answering(settings, chosen_sites(sites, options.site))
         due, refused = _due(chosen, int(time.time()))
         for one in due:

@@ -147,6 +147,21 @@ class Store(Protocol):
     def delete_container(self, name: str) -> None:
         """With everything in it."""
 
+    def delete_if_empty(self, name: str) -> None:
+        """A container in which nothing is."""
+
+    def write_object(self, container: str, name: str, text: str, *, lasts_s: int = 0) -> None:
+        """Write one whole object; with lasts_s it vanishes by itself."""
+
+    def read_object(self, container: str, name: str) -> str | None:
+        """An object as text; None when it is not there."""
+
+    def list_objects(self, container: str) -> tuple[str, ...]:
+        """Names of the objects in a container; () when it is not there."""
+
+    def delete_object(self, container: str, name: str) -> None:
+        """One object."""
+
 
 class Cloud(Protocol):
     """One site's OpenStack APIs. Nothing is contacted before the first question."""

@@ -206,3 +206,22 @@ def test_a_full_quota_is_told_as_one(settings: Settings, tmp_path: Path) -> None
     transport.replies["POST /volumes"] = {"status": 413, "body": body}
     with pytest.raises(QuotaExceeded):
         cloud.store.create_volume("case-kvm-tacc-volume-1", 5000)
+
+
+def test_the_writer_s_container_is_neither_data_nor_a_leftover(settings: Settings, tmp_path: Path) -> None:
+    def also(rows: dict[str, Any]) -> None:
+        containers = next(row["body"] for key, row in rows.items() if "?prefix=" in key)
+        containers.append({**containers[0], "name": "case-chi-uc-writer"})
+
+    cloud, _ = cloud_of(settings, "chi-uc", tmp_path, also)
+    assert "case-chi-uc-writer" not in [container.name for container in cloud.store.list_containers()]
+
+
+def test_an_object_is_written_to_vanish_and_read_back(settings: Settings, tmp_path: Path) -> None:
+    cloud, transport = cloud_of(settings, "chi-uc", tmp_path)
+    transport.replies["PUT /case-chi-uc-writer/t"] = {"status": 201, "body": None}
+    transport.replies["GET /case-chi-uc-writer/t"] = {"status": 200, "body": "me"}
+    transport.replies["GET /case-chi-uc-writer/gone"] = {"status": 404, "body": None}
+    cloud.store.write_object("case-chi-uc-writer", "t", '"me"', lasts_s=60)
+    assert cloud.store.read_object("case-chi-uc-writer", "t") == '"me"'
+    assert cloud.store.read_object("case-chi-uc-writer", "gone") is None
