@@ -14,11 +14,13 @@ from typing import Protocol
 from provision.clouds.facts import (
     Calendar,
     Container,
+    Credential,
     FloatingIp,
     KeyPair,
     Lease,
     Others,
     Port,
+    Quota,
     Reservation,
     Rule,
     Server,
@@ -163,6 +165,31 @@ class Store(Protocol):
         """One object."""
 
 
+class Prospect(Protocol):
+    """What a project may use at a site and what the site has: asked before anything is made. Reads only."""
+
+    def read_credential(self) -> Credential:
+        """Whose credential this is, and what it may do."""
+
+    def read_skew(self) -> float:
+        """Seconds by which the site's clock is ahead of this machine's."""
+
+    def list_services(self) -> frozenset[str]:
+        """Types of the services that the catalogue has in the site's region."""
+
+    def list_quotas(self) -> tuple[Quota, ...]:
+        """What the site tells of limits and use: servers, cores, memory, volumes, addresses, ports."""
+
+    def find_image(self, name: str) -> str:
+        """The id of the newest image of a name; '' when there is none."""
+
+    def has_flavor(self, name: str) -> bool:
+        """Whether a flavor is there."""
+
+    def has_network(self, name: str) -> bool:
+        """Whether a network is there."""
+
+
 class Cloud(Protocol):
     """One site's OpenStack APIs. Nothing is contacted before the first question."""
 
@@ -181,6 +208,10 @@ class Cloud(Protocol):
     @property
     def store(self) -> Store:
         """Cinder and Swift."""
+
+    @property
+    def prospect(self) -> Prospect:
+        """What may be used."""
 
     def floating_address(self) -> IPv4Address | None:
         """The floating IP of the site's entry node, or None."""

@@ -214,3 +214,27 @@ class Container:
     name: str
     objects: int = 0
     mib: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An application credential. unrestricted: None when nobody tells. expires: UTC as keystone writes it, '' never."""
+
+    project: str
+    roles: frozenset[str]
+    unrestricted: bool | None = None
+    expires: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much of something the project may have at a site. limit: -1 for as much as anybody likes."""
+
+    what: str
+    limit: int
+    used: int
+
+    @property
+    def left(self) -> int | None:
+        """None: no limit."""
+        return None if self.limit < 0 else self.limit - self.used

@@ -6,11 +6,12 @@ from functools import cached_property
 from ipaddress import IPv4Address
 from typing import Any
 
-from provision.clouds.base import Leases, Networks, Servers, Store
+from provision.clouds.base import Leases, Networks, Prospect, Servers, Store
 from provision.clouds.blazar import BlazarLeases
 from provision.clouds.neutron import NeutronNetworks
 from provision.clouds.nova import NovaServers
 from provision.clouds.ownership import Owner
+from provision.clouds.prospect import SiteProspect
 from provision.clouds.refusals import Refusals
 from provision.clouds.session import Session
 from provision.clouds.storage import SiteStore
@@ -51,6 +52,11 @@ class OpenStackCloud:
     def store(self) -> Store:
         """Cinder and Swift: a site has what its settings put there."""
         return SiteStore(self.session, self.owner, self.site.volume is not None, bool(self.site.containers))
+
+    @cached_property
+    def prospect(self) -> Prospect:
+        """What may be used."""
+        return SiteProspect(self.session, self.site.volume is not None)
 
     def floating_address(self) -> IPv4Address | None:
         """The floating IP of the site's entry node, or None."""
