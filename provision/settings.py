@@ -111,6 +111,7 @@ class Embedded(Model):
     down: str
     is_up: str
     seal: str
+    disk: str
 
 
 class Settings(Model):

@@ -130,10 +130,11 @@ class Reserve(Model):
 
 
 class SiteSettings(Model):
-    """One cloud and what of ours lives there."""
+    """One cloud and what of ours lives there. auth_url: for the entry that a person writes; a run reads the entry's."""
 
     cloud: str
     region: str
+    auth_url: str = ""
     image: str
     user: str = "cc"
     lease: Lease

@@ -1,11 +1,13 @@
 """A transport that answers from recordings of real OpenStack services; what was not recorded is an error.
 
 recorded/<site>.json: "METHOD URL" -> status, body, headers. Taken from the rehearsal's clouds with a platform standing.
+What `doctor --live` keeps has a list of answers a request: played one after the other, the last one again and again.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,10 @@ Answer = dict[str, Any]
 class Recorded(BaseAdapter):
     """Plays recordings; `replies` come first: "METHOD path-end" -> an answer, or an exception to raise."""
 
-    def __init__(self, rows: Mapping[str, Answer]) -> None:
+    def __init__(self, rows: Mapping[str, Answer | list[Answer]]) -> None:
         super().__init__()
         self.rows = rows
+        self.played: Counter[str] = Counter()
         self.replies: dict[str, Answer | Exception] = {}
         self.asked: list[str] = []
         self.sent: list[Any] = []
@@ -56,7 +59,11 @@ class Recorded(BaseAdapter):
             verb, _, end = wanted.partition(" ")
             if verb == method and url.endswith(end):
                 return reply
-        return self.rows.get(key)
+        row = self.rows.get(key)
+        if not isinstance(row, list):
+            return row
+        self.played[key] += 1
+        return row[min(self.played[key], len(row)) - 1]
 
 
 def cloud_of(
