@@ -78,6 +78,8 @@ def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
         started = time.monotonic()
         stand = {site: set(NAMES) - {name} for site in chosen}
         results = walk([step], chosen, check=check, always_check=False, stand=stand)
+        if name == "lease" and settings.spends:
+            say.line("lease", "next", f"invoke provision.all --env {settings.env}   # unused leases are taken back")
         return finish(settings, run, results, time.monotonic() - started)
 
 

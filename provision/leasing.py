@@ -109,10 +109,12 @@ def no_slot(wish: WantedLease, calendar: Calendar | None, why: str) -> LeaseUnav
             what, why="; ".join(filter(None, (why, there))), next=f"edit provision/environments/{wish.env}.toml"
         )
     price = f"{hours} h from then: {wish.per_hour_su * hours:g} SU"
-    told = f"earliest {slots.text(slot.start)} on {', '.join(slot.hosts)} ({price})"
-    short = _shorter(wish, free_h)
+    when = slots.text(slot.start)
+    told = f"earliest {when} on {', '.join(slot.hosts)} ({price})"
     return LeaseUnavailable(
-        what, why="\n".join(filter(None, (why, told, short))), next=f"{again}   # from {slots.text(slot.start)}"
+        f"{wish.site}: no slot before {when} for {amount} {wish.reservation.of}",
+        why="\n".join(filter(None, (why, told, _shorter(wish, free_h)))),
+        next=f"{again}   # from {when}",
     )
 
 

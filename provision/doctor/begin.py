@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from provision import pricing
+from provision.doctor.trial import FLAVOR, HOURS
 from provision.settings import Settings
 
 ENTRY = """  {cloud}:
@@ -27,7 +29,7 @@ clouds:
    provision/environments/{env}.toml.
 5. export TANDEM_ENV={env} TANDEM_PLATFORM=<a name: the project is shared, and names tell whose things are>
    ./tandem invoke doctor            asks both sites, once, and changes nothing
-   ./tandem invoke doctor --live     the smallest lease there is, booted, reached, removed: cents of an SU
+   ./tandem invoke doctor --live     the smallest lease there is, booted, reached, removed: {su:g} SU at most
    ./tandem invoke provision.plan    what would be made, and what it costs
    ./tandem invoke provision.all     asks before it spends
 6. The object store's S3 key needs a password login: ./tandem invoke --help provision.storage
@@ -40,6 +42,7 @@ def text(settings: Settings) -> str:
     sites = settings.sites.values()
     return STEPS.format(
         env=settings.env,
+        su=pricing.FLAVORS[FLAVOR] * HOURS,
         clouds=settings.clouds_path,
         entries="\n".join(ENTRY.format(cloud=s.cloud, auth_url=s.auth_url, region=s.region) for s in sites),
         dashboards="\n".join(f"   {s.region}: {s.auth_url.rpartition(':')[0]}" for s in sites),

@@ -75,12 +75,13 @@ def _all(settings: Settings) -> Iterator[Finding]:
     yield from registries.registries(settings)
     yield platform.allocation(settings, int(time.time()))
     path = settings.clouds_path
-    why = f"{path}{'' if path.exists() else ' does not exist'}"
-    yield Finding("clouds.yaml", path.exists(), why, "the steps below, from an account to a first run")
-    if path.exists():
-        yield from _sites(settings)
-    else:
+    if not path.exists():
+        yield Finding("clouds.yaml", False, f"{path} does not exist", "the steps below, from an account to a first run")
         say.text(begin.text(settings))
+        return
+    mode = path.stat().st_mode & 0o777
+    yield Finding("clouds.yaml", not mode & 0o077, f"{path}, mode {mode:o}", f"chmod 600 {path}")
+    yield from _sites(settings)
 
 
 def _sites(settings: Settings) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ Meaning: servers exist only inside an ACTIVE lease; when it ends the cloud delet
     its own, because a reserved address can keep a lease of hosts from being extended.
 Look: `openstack --os-cloud S reservation lease list`; ours are called <platform>-<site>-lease and ...-lease-fip.
 Recover: `invoke provision.lease --site S` makes what ended or failed anew; let `invoke provision.all` follow at once,
-    since the testbed takes leases away that nobody uses. "no slot now" names the earliest one and what fits now.
+    since the testbed takes unused leases away. "no slot before ..." says what it costs then, and what fits now.
     Too few hours left: `invoke lease.extend --site S` (possible in the last 48 hours of a lease).
     Two leases of one name: delete the one without servers by hand.
 Undo: the leases are given back, which stops their charge; servers in them go.

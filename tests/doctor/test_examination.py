@@ -37,6 +37,7 @@ def no_clouds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def with_sites(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **asks: FakeProspect) -> None:
     (tmp_path / "clouds.yaml").write_text("{}")
+    (tmp_path / "clouds.yaml").chmod(0o600)
 
     def opened(settings: Settings, _run: Run) -> dict[str, Any]:
         return {name: fake_site(name, asks.get(name.replace("-", "_")), settings=settings) for name in settings.sites}
@@ -86,6 +87,16 @@ def test_a_site_that_refuses_is_not_asked_for_anything_else(
     assert [name for name in names if name.startswith("chi-uc")] == ["chi-uc credential"]
     assert "kvm-tacc lease" in names
     assert "link" not in names
+
+
+def test_a_file_of_credentials_that_others_can_read_is_told(
+    no_clouds: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_sites(monkeypatch, tmp_path)
+    (tmp_path / "clouds.yaml").chmod(0o644)
+    found = {finding.name: finding for finding in examination.examine(TESTBED, live=False)}
+    assert found["clouds.yaml"].next == f"chmod 600 {tmp_path / 'clouds.yaml'}"
+    assert not found["clouds.yaml"].ok
 
 
 def test_the_trial_waits_until_the_rest_is_well(
