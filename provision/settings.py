@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from provision.errors import SettingsError
 from provision.paths import ROOT, cache_dir
@@ -134,6 +134,14 @@ class Settings(Model):
     reserve: Reserve = Reserve()
     link: Link
     sites: dict[str, SiteSettings]
+
+    @model_validator(mode="after")
+    def _names_are_told_apart(self) -> Settings:
+        """`a-kvm-tacc` would have things that begin like those of platform `a`, and leases bear no other mark."""
+        for site in self.sites:
+            if f"-{site}" in f"-{self.platform}":
+                raise ValueError(f"a platform's name without the name of a site, not {self.platform!r}")
+        return self
 
     @property
     def caveats(self) -> tuple[str, ...]:
