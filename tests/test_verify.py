@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from provision.settings import ROOT, Settings, load
-from verify import board, budgets, check_gpu, check_onnx, gpu_pods, targets
+from verify import board, budgets, check_gpu, check_onnx, gpu_pods, needles, targets
 from verify.board import Board, Row
 
 
@@ -163,6 +163,22 @@ def test_figures_stand_beside_the_check() -> None:
     assert board.line(row) == "passed     1.00s verify/check_x.py::test_y[kvm-tacc]   p95 12 ms"
 
 
+# what a red check shows
+
+
+def test_a_value_of_the_vault_is_replaced_by_its_name() -> None:
+    held = needles.Needles({"s3-mlflow/secret": "a-secret-of-32-letters"})
+    assert held.hidden("Key(secret='a-secret-of-32-letters')") == "Key(secret='<s3-mlflow/secret>')"
+    assert "a-secret" not in repr(held)
+
+
+def test_what_speaks_about_both_sites_is_left_to_the_other_run_only_when_told(settings: Settings) -> None:
+    shared, own = item(), item(site=("chi-uc",))
+    assert targets.is_asked(shared, "chi-uc", False, settings)
+    assert not targets.is_asked(shared, "chi-uc", True, settings)
+    assert targets.is_asked(own, "chi-uc", True, settings)
+
+
 # budgets
 
 
@@ -173,6 +189,9 @@ def test_a_budget_of_the_environment_wins(tmp_path: Path) -> None:
     assert budgets.read("onnx.p95_ms", env="chameleon", path=path) == 10
     assert budgets.read("onnx.n", env="rehearsal", settled=True, path=path) == 40
     assert budgets.read("onnx.p95_ms", env="rehearsal", settled=True, path=path) == 50
+    path.write_text(f"{path.read_text()}[settled.rehearsal.onnx]\np95_ms = 70\n")
+    assert budgets.read("onnx.p95_ms", env="rehearsal", settled=True, path=path) == 70
+    assert budgets.read("onnx.p95_ms", env="chameleon", settled=True, path=path) == 50
 
 
 @pytest.mark.parametrize("key", ["onnx", "onnx.p99_ms", "nothing.at.all", "onnx.flag", "onnx.word"])

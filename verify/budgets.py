@@ -14,10 +14,12 @@ def read(key: str, *, env: str = "", settled: bool = False, path: Path = PATH) -
     """The number at a dotted key. Raises KeyError naming file and key.
 
     A table of the environment's name overrides; with `settled` (the platform has stood for a while, so nothing is still
-    on its way up) a table under `settled` overrides that.
+    on its way up) a table under `settled` overrides that, and one under `settled.<env>` overrides all.
     """
     table = tomllib.loads(path.read_text())
-    layers = [*(["settled"] if settled else []), *([env] if env else [])]
+    layers = [env] if env else []
+    if settled:
+        layers = [*(f"settled.{layer}" for layer in layers), "settled", *layers]
     for dotted in [*(f"{layer}.{key}" for layer in layers), key]:
         found = _at(table, dotted)
         if found is not None:

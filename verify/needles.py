@@ -48,7 +48,7 @@ def read(settings: Settings) -> Needles:
 
 
 def without(text: str, settings: Settings) -> str:
-    """A red check's text as it may be shown and kept: the values of fixtures are in it."""
+    """A red check's text as it may be shown and kept: fixtures' values are in it. Of a key with lines: its longest."""
     try:
         return read(settings).hidden(text)
     except PlatformError as error:

@@ -101,9 +101,8 @@ def compute(address: str, token: str) -> dict[str, Any]:
 
     try:
         ray.init(address, log_to_driver=False)
-    except (
-        ConnectionAbortedError
-    ):  # Ray gives a client's server 30 s to start, which a busy node may not keep: once more
+    except ConnectionAbortedError:
+        # Ray gives a client's server 30 s to start, which a busy node may not keep: once more.
         ray.init(address, log_to_driver=False)
     # No CPU asked for: a job may have taken them all.
     found: dict[str, Any] = ray.get(ray.remote(num_cpus=0)(add).remote(ray.put(list(range(1000)))))
