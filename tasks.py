@@ -9,20 +9,24 @@ import os
 
 from invoke import Collection, Context, task
 
-from invocation import applications, provisioning, rehearsing
-from invocation.frame import COMMON, finish
+from invocation import applications, leases, provisioning, rehearsing
+from invocation.frame import finish, help, options
 from provision.paths import cache_dir
 
 # kubectl, helm and sops as the rehearsal resolves them come before whatever else the machine has.
 os.environ["PATH"] = f"{cache_dir() / 'tools'}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
-@task(help={"env": COMMON["env"], "live": "also ask the clouds", "json": COMMON["json"]})
-def doctor(_c: Context, env: str = "", live: bool = False, json: bool = False) -> None:
-    """What is wrong with this machine, these settings, these credentials, and what to type next."""
+@task(help=help("env", "platform", "yes", "json", live="then the smallest lease there is: booted, reached, removed"))
+def doctor(
+    _c: Context, env: str = "", platform: str = "", yes: bool = False, json: bool = False, live: bool = False
+) -> None:
+    """What is wrong with this machine, these credentials, this lease, and what to type next; asks, changes nothing."""
     from provision import doctor as examination
 
-    finish(lambda: examination.run(env, live=live), json)
+    finish(lambda: examination.run(options(env, "", platform, yes, json), live=live), json)
 
 
-namespace = Collection(provisioning.collection(), rehearsing.collection(), *applications.collections(), doctor=doctor)
+namespace = Collection(
+    provisioning.collection(), leases.collection(), rehearsing.collection(), *applications.collections(), doctor=doctor
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from provision import cloud_config, credentials, leasing
-from provision.clouds.blazar import FLAVOR
+from provision.clouds.blazar_words import FLAVOR
 from provision.clouds.facts import KeyPair, Server, ServerRequest
 from provision.errors import DeadlineExceeded, PreconditionMissing, StepFailed
 from provision.machines import Machine, Want

@@ -7,14 +7,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from provision import capacity, capacity_table, embedded, pricing, report, say, status, usage, verification
+from provision import (
+    capacity,
+    capacity_table,
+    embedded,
+    feasibility,
+    planning,
+    pricing,
+    report,
+    say,
+    status,
+    usage,
+    verification,
+    writer,
+)
 from provision.engine import Plan, Result, open_sites, plan_site
 from provision.errors import DriftFound, PlatformError, UsageError
 from provision.paths import cache_dir
 from provision.settings import Settings, load
 from provision.site import Site
 from provision.state import Run, locked
-from provision.step import AnyStep, Change
+from provision.step import AnyStep
 from provision.steps import NAMES, STEPS
 from provision.walk import walk
 
@@ -37,9 +50,9 @@ def provision_all(options: Options, *, first: str = "", last: str = "", check: b
     """Walk the steps over the sites, run their checks, and report. A red step shows in `exit_code`."""
     settings = settings_of(options)
     steps = span(first, last)
-    with session(settings, "provision.all") as (run, sites):
+    with session(settings, "provision.all", options.site) as (run, sites):
         chosen = chosen_sites(sites, options.site)
-        _must_fit(settings, steps, chosen)
+        _must_fit(settings, steps, chosen, sites)
         started = time.monotonic()
         with usage.disk(cache_dir()) as disk:
             embedded.up(settings)
@@ -56,15 +69,17 @@ def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
     """One step again, at one site or both: manual recovery."""
     settings = settings_of(options)
     step = next(step for step in STEPS if name == step.NAME)
-    with session(settings, f"provision.{name}") as (run, sites):
+    with session(settings, f"provision.{name}", options.site) as (run, sites):
         chosen = chosen_sites(sites, options.site)
-        _must_fit(settings, [step], chosen)
+        _must_fit(settings, [step], chosen, sites)
         embedded.up(settings)
         if settings.spends and not options.yes:
             _confirm(_plans(chosen, [step], asked=True), settings)
         started = time.monotonic()
         stand = {site: set(NAMES) - {name} for site in chosen}
         results = walk([step], chosen, check=check, always_check=False, stand=stand)
+        if name == "lease" and settings.spends:
+            say.line("lease", "next", f"invoke provision.all --env {settings.env}   # unused leases are taken back")
         return finish(settings, run, results, time.monotonic() - started)
 
 
@@ -72,11 +87,14 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
     """What would change and why, with its price. check: raise DriftFound when anything would."""
     settings = settings_of(options)
     run = Run(settings.state_dir)
-    sites = chosen_sites(open_sites(settings, run), options.site)
-    plans = _plans(sites, STEPS, asked=embedded.is_up(settings))
+    every, asked = open_sites(settings, run), embedded.is_up(settings)
+    sites = chosen_sites(every, options.site)
+    plans = _plans(sites, STEPS, asked=asked)
     packed = [capacity.of_site(settings, name) for name in sites]
-    tight = [refusal for one in packed for refusal in capacity.refusals(settings, one)]
-    _show_plans(settings, plans)
+    tight: list[PlatformError] = [error for one in packed for error in capacity.refusals(settings, one)]
+    price = planning.price(settings, every, asked=asked)
+    tight += planning.refusals(settings, sites, plans, price, asked=asked)
+    planning.show(settings, plans, price)
     say.text(capacity_table.text(settings, packed))
     for refusal in tight:
         say.failure(refusal)
@@ -92,9 +110,9 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
         "env": settings.env,
         "platform": settings.platform,
         "engine": settings.kubernetes.engine,
-        "changes": [_row(plan, change) for plan in plans for change in plan.changes],
+        "changes": [planning.row(plan, change) for plan in plans for change in plan.changes],
         "exit_code": exit_code(refused),
-        "price": pricing.price(settings).as_json(),
+        "price": price.as_json(),
         "capacity": capacity_table.as_json(settings, packed),
         "refused": [{"what": error.what, "why": error.why, "next": error.next} for error in refused],
     }
@@ -131,13 +149,15 @@ def settings_of(options: Options) -> Settings:
 
 
 @contextmanager
-def session(settings: Settings, what: str) -> Iterator[tuple[Run, Mapping[str, Site]]]:
-    """Hold the platform's lock and record a run."""
+def session(settings: Settings, what: str, site: str = "") -> Iterator[tuple[Run, Mapping[str, Site]]]:
+    """Hold the platform's lock, here and on the testbed, and record a run. site: the one it changes, '' for all."""
     with locked(settings, what):
         run = Run(settings.state_dir)
         with run.recording():
             run.event("run", what=what, env=settings.env, platform=settings.platform)
-            yield run, open_sites(settings, run)
+            sites = open_sites(settings, run)
+            with writer.admitted(settings, sites, what, site):
+                yield run, sites
 
 
 def chosen_sites(sites: Mapping[str, Site], name: str) -> Mapping[str, Site]:
@@ -153,45 +173,30 @@ def chosen_sites(sites: Mapping[str, Site], name: str) -> Mapping[str, Site]:
     return {name: sites[name]}
 
 
-def _must_fit(settings: Settings, steps: Sequence[AnyStep], sites: Mapping[str, Site]) -> None:
-    """Nothing is leased for what cannot run."""
-    if SIZED & {step.NAME for step in steps}:
-        capacity.check(settings, tuple(sites))
+def _must_fit(
+    settings: Settings, steps: Sequence[AnyStep], chosen: Mapping[str, Site], sites: Mapping[str, Site]
+) -> None:
+    """Nothing is leased for what cannot run, or cannot be paid. Raises the first refusal."""
+    names = {step.NAME for step in steps}
+    if SIZED & names:
+        refusals: list[PlatformError] = list(feasibility.shape_refusals(settings))
+        if "lease" in names and settings.spends:
+            refusals += feasibility.refusals(settings, planning.price(settings, sites, asked=True))
+        for refusal in refusals:
+            raise refusal
+        capacity.check(settings, tuple(chosen))
 
 
 def _plans(sites: Mapping[str, Site], steps: Sequence[AnyStep], *, asked: bool) -> list[Plan]:
     return [plan for site in sites.values() for plan in plan_site(steps, site, asked=asked)]
 
 
-def _row(plan: Plan, change: Change) -> Json:
-    why = f"{change.why} (known after {plan.known_after})" if plan.known_after else change.why
-    return {"step": plan.step, "site": plan.site, "verb": change.verb, "what": change.what, "why": why}
-
-
-def _show_plans(settings: Settings, plans: Sequence[Plan]) -> None:
-    marks = {"create": "+", "update": "~", "replace": "!", "delete": "-", "run": ">"}
-    for plan in plans:
-        after = f"   (known after {plan.known_after})" if plan.known_after else ""
-        for change in plan.changes:
-            say.line(
-                plan.step,
-                "plan",
-                f"{plan.site}: {marks[change.verb]} {change.verb} {change.what}   why: {change.why}{after}",
-            )
-        if plan.refused:
-            say.failure(plan.refused)
-    total = sum(len(plan.changes) for plan in plans)
-    price = pricing.price(settings)
-    say.line("tandem", "plan", f"{total} changes; {price.text()}; engine: {settings.kubernetes.engine}")
-    for caveat in settings.caveats:
-        say.line("tandem", "note", caveat)
-
-
 def _confirm(plans: Sequence[Plan], settings: Settings) -> None:
-    _show_plans(settings, plans)
+    price = pricing.price(settings, int(time.time()))
+    planning.show(settings, plans, price)
     if not any(plan.changes for plan in plans):
         return
-    confirm(f"Build {settings.platform} for {pricing.price(settings).text()}?")
+    confirm(f"Build {settings.platform} for {price.text()}?")
 
 
 def confirm(question: str) -> None:

@@ -27,7 +27,7 @@ def fetch(crds: Crds, settings: Settings) -> str:
         with urlopen(url, timeout=FETCH_S) as answer:
             text: bytes = answer.read()
     except (URLError, TimeoutError) as error:
-        raise CommandFailed(f"{url}: cannot be fetched", why=str(error), next="invoke doctor --live") from error
+        raise CommandFailed(f"{url}: cannot be fetched", why=str(error), next="invoke doctor") from error
     found = hashlib.sha256(text).hexdigest()
     if found != crds.sha256:
         raise PlatformError(

@@ -21,7 +21,7 @@ from provision.threads import interruptible
 def destroy(options: Options, *, data: bool = False) -> Json:
     """Everything of ours goes, in reverse order; data only when told, after the platform's name is typed."""
     settings = settings_of(options)
-    with session(settings, "provision.destroy") as (run, sites):
+    with session(settings, "provision.destroy", options.site) as (run, sites):
         chosen = chosen_sites(sites, options.site)
         _confirm_destroy(settings, options, data)
         kept: list[tuple[str, Change]] = []

@@ -30,6 +30,14 @@ def seal_problems(settings: Settings) -> list[str]:
     return list(_entry(settings, settings.embedded.seal)(settings)) if settings.embedded else []
 
 
+def disk_needed(settings: Settings) -> tuple[int, str]:
+    """GiB of free disk that the embedded environment needs where the caches lie, and why; (0, '') for a testbed."""
+    if settings.embedded is None:
+        return 0, ""
+    gib, why = _entry(settings, settings.embedded.disk)(settings)
+    return int(gib), str(why)
+
+
 def _entry(settings: Settings, name: str) -> Any:
     module, _, function = name.partition(":")
     try:

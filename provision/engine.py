@@ -50,11 +50,11 @@ class Plan:
     refused: PlatformError | None = None
 
 
-def open_sites(settings: Settings, run: Run) -> Mapping[str, Site]:
-    """The doors of every site. Nothing is contacted yet."""
+def open_sites(settings: Settings, run: Run, transports: Mapping[str, Any] | None = None) -> Mapping[str, Site]:
+    """The doors of every site. Nothing is contacted yet. transports: a requests.Session by site, instead of its own."""
     sites: dict[str, Site] = {}
     for name in settings.sites:
-        cloud = OpenStackCloud(settings, name)
+        cloud = OpenStackCloud(settings, name, (transports or {}).get(name))
         hosts = Hosts(settings, name, cloud.floating_address)
         sites[name] = Site(
             name=name,

@@ -10,6 +10,7 @@ PlatformError
 +-- UsageError           2   the command line
 +-- PreconditionMissing  3   something outside must be mended first
 |   +-- LeaseUnavailable 3   no slot now; `next` names the earliest
+|   +-- TooEarly         3   possible later, at a known moment
 |   +-- QuotaExceeded    3
 |   +-- DoesNotFit       3   the applications ask for more than the nodes have
 |   +-- CredentialsRefused 3 tried once, never again (repeated 401s lock an account)
@@ -84,6 +85,10 @@ class PreconditionMissing(PlatformError):
 
 class LeaseUnavailable(PreconditionMissing):
     """The testbed has no slot now."""
+
+
+class TooEarly(PreconditionMissing):
+    """What is asked for becomes possible at a moment that `next` names."""
 
 
 class QuotaExceeded(PreconditionMissing):

@@ -49,6 +49,12 @@ def data(value: object) -> None:
     sys.stdout.flush()
 
 
+def document(content: str) -> None:
+    """A whole file on stdout, byte for byte."""
+    sys.stdout.buffer.write(content.encode())
+    sys.stdout.flush()
+
+
 def text(block: str) -> None:
     """A block of human text (a table, a list) on stderr, as it is."""
     _put(block)

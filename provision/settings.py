@@ -12,11 +12,12 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from provision.errors import SettingsError
 from provision.paths import ROOT, cache_dir
 from provision.site_settings import (
+    Allocation,
     Flavor,
     Gpu,
     Lease,
@@ -31,6 +32,7 @@ from provision.site_settings import (
 
 __all__ = [
     "ROOT",
+    "Allocation",
     "Embedded",
     "Flavor",
     "Forward",
@@ -109,6 +111,7 @@ class Embedded(Model):
     down: str
     is_up: str
     seal: str
+    disk: str
 
 
 class Settings(Model):
@@ -118,6 +121,7 @@ class Settings(Model):
     platform: str = Field(pattern=r"^[a-z][a-z0-9-]{1,20}$")
     owner: str = ""
     spends: bool = True
+    allocation: Allocation = Allocation()
     clouds_file: str
     cpu_scale: float = Field(default=1.0, gt=0, le=1)
     memory_scale: float = Field(default=1.0, gt=0, le=1)
@@ -130,6 +134,14 @@ class Settings(Model):
     reserve: Reserve = Reserve()
     link: Link
     sites: dict[str, SiteSettings]
+
+    @model_validator(mode="after")
+    def _names_are_told_apart(self) -> Settings:
+        """`a-kvm-tacc` would have things that begin like those of platform `a`, and leases bear no other mark."""
+        for site in self.sites:
+            if f"-{site}" in f"-{self.platform}":
+                raise ValueError(f"a platform's name without the name of a site, not {self.platform!r}")
+        return self
 
     @property
     def caveats(self) -> tuple[str, ...]:

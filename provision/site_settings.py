@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
@@ -15,7 +16,11 @@ class Model(BaseModel):
 
 
 class Lease(Model):
-    """What a site reserves. `flavor` for `flavor:instance`, `node_type` for `physical:host`."""
+    """What a site reserves. `flavor` for `flavor:instance`, `node_type` for `physical:host`.
+
+    hours: the longest that the site grants; the allocation's end may cut it. min_hours_left: with fewer, nothing is
+    built upon a lease.
+    """
 
     kind: Literal["flavor:instance", "physical:host"]
     amount: int = Field(ge=1)
@@ -23,6 +28,29 @@ class Lease(Model):
     flavor: str = ""
     node_type: str = ""
     min_hours_left: int = 6
+
+    @property
+    def of(self) -> str:
+        """The name of what is reserved."""
+        return self.flavor or self.node_type
+
+    def hours_from(self, now: int, allocation_ends: int | None) -> int:
+        """How long to ask for at a moment: never past the allocation. Both moments: seconds since 1970."""
+        return self.hours if allocation_ends is None else min(self.hours, max(0, allocation_ends - now) // 3600)
+
+
+class Allocation(Model):
+    """What the project was granted, as its page in the portal tells: no application credential may ask for it.
+
+    ends: the day on which it is over, from 00:00 UTC. balance_su: what was left when this was written down.
+    """
+
+    ends: date | None = None
+    balance_su: float | None = Field(default=None, gt=0)
+
+    def ends_at(self) -> int | None:
+        """Seconds since 1970."""
+        return int(datetime.combine(self.ends, time(), UTC).timestamp()) if self.ends else None
 
 
 class Rule(Model):
@@ -102,10 +130,11 @@ class Reserve(Model):
 
 
 class SiteSettings(Model):
-    """One cloud and what of ours lives there."""
+    """One cloud and what of ours lives there. auth_url: for the entry that a person writes; a run reads the entry's."""
 
     cloud: str
     region: str
+    auth_url: str = ""
     image: str
     user: str = "cc"
     lease: Lease

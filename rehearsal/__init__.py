@@ -44,3 +44,12 @@ def seal_problems(settings: Settings) -> list[str]:
     from rehearsal import network
 
     return network.seal_problems(settings.platform)
+
+
+def disk_needed(_settings: Settings) -> tuple[int, str]:
+    """GiB of free disk that the next `up` needs, and why so much."""
+    from provision.paths import cache_dir
+    from rehearsal.artifacts import disk
+
+    need = disk.needed(cache_dir())
+    return need.gib, need.why

@@ -14,12 +14,11 @@ from provision.errors import PreconditionMissing, ToolMissing
 from provision.settings import Settings, cache_dir
 from provision.threads import interruptible
 from rehearsal import artifacts, clouds, hosts, network
-from rehearsal.artifacts import servers
+from rehearsal.artifacts import disk, servers
 from rehearsal.clouds import trees
 from rehearsal.hosts import roots
 
 STATE = Path("/var/lib/tandem")
-FREE_GIB = 8  # with every cache warm; a Go build asks for more itself
 INOTIFY = 1024
 REFUSE_STARTS = "#!/bin/sh\nexit 101\n"
 
@@ -125,11 +124,7 @@ def preflight(cache: Path) -> None:
             "the rehearsal needs a Debian or Ubuntu machine (apt-get)", why=can, next="./tandem invoke doctor"
         )
     cache.mkdir(parents=True, exist_ok=True)
-    free_gib = shutil.disk_usage(cache).free / 2**30
-    if free_gib < FREE_GIB:
-        raise PreconditionMissing(
-            f"{cache}: {free_gib:.0f} GiB free, {FREE_GIB} needed", why=can, next=f"df -h {cache}; or set TANDEM_CACHE"
-        )
+    disk.require(cache, disk.WARM_GIB, "even with every binary cached", can=can)
 
 
 def _install(packages: list[str]) -> None:

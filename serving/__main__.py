@@ -1,7 +1,7 @@
 """`python -m serving`: one process, one stage, settings from the environment (see `config`).
 
 SIGTERM: readyz says 503 at once, requests are answered for DRAIN_S more seconds while the cluster takes the address
-out, then the listener closes, what is in flight ends, exit 0. A second signal skips the wait.
+out, then new ones are refused and the listener closes, what is in flight ends, exit 0. A second signal skips the wait.
 """
 
 from __future__ import annotations
@@ -41,10 +41,14 @@ def build(config: Config) -> uvicorn.Server:
     service = Service(config, Metrics(config.stage))
 
     def drain() -> None:
-        again = service.phase is Phase.DRAINING
+        again = service.phase in (Phase.DRAINING, Phase.STOPPING)
         log.info("told to stop: %s", "now" if again else f"draining for {config.drain_s:g} s")
         service.drain()
-        asyncio.get_running_loop().call_later(0 if again else config.drain_s, setattr, server, "should_exit", True)
+        asyncio.get_running_loop().call_later(0 if again else config.drain_s, stop)
+
+    def stop() -> None:
+        service.stop()
+        server.should_exit = True
 
     def take_signals() -> None:
         # The lifespan runs after uvicorn set its own handlers, which would end the process by signal, not with 0.

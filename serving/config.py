@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.errors import ConfigInvalid
 
+MOST_TIMEOUT_MS = 600_000  # of one request, whatever its client asks for
+
 
 class Config(BaseModel):
     """One field per environment variable of the same name in capitals; unknown variables are not ours and ignored."""
@@ -25,11 +27,17 @@ class Config(BaseModel):
     required_provider: str = "CUDAExecutionProvider"
     allow_cpu: bool = False  # serve on a CPU when the provider is missing, and say "degraded"
     gpu_mem_limit_mib: int = Field(2048, ge=64)
-    batch_tokens: int = Field(0, ge=0)  # padded tokens a batch; 0: by provider
+    batch_tokens: int = Field(0, ge=0)  # padded tokens a batch; 0: by engine
     max_texts: int = Field(256, ge=1)
     max_chars: int = Field(20_000, ge=1)  # of one text
     max_body_bytes: int = Field(8 << 20, ge=1024)
-    max_queue_tokens: int = Field(200_000, ge=512)
+    max_held_mib: int = Field(32, ge=1)  # of all requests that are being read or answered
+    interactive_chars: int = Field(2048, ge=0)  # of one request's texts; more counts as bulk unless it says otherwise
+    max_queue_tokens: int = Field(200_000, ge=512)  # the bound in memory; the targets bind in time
+    latency_target_ms: int = Field(5000, ge=1)  # an interactive request that would take longer is refused
+    bulk_target_ms: int = Field(30_000, ge=1)
+    request_timeout_ms: int = Field(120_000, ge=1, le=MOST_TIMEOUT_MS)  # of a request that gives none
+    cache_mib: int = Field(16, ge=0)  # of vectors made before; 0: none are kept
     drain_s: float = Field(5.0, ge=0.0, le=300.0)
 
 

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+PHASE_S = (0.0001, 0.00025, 0.0005, *LATENCY_S, 30.0)
+TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
+PADDING = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75)
+
+Phase = Literal["tokenize", "queue", "run", "serialize"]
+Found = Literal["hit", "joined", "new"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What waits at the moment of a scrape. rate: tokens per second, doubt: what estimates are multiplied by."""
+
+    interactive_tokens: int = 0
+    bulk_tokens: int = 0
+    running_tokens: int = 0
+    oldest_s: float = 0.0
+    rate: float = 0.0
+    doubt: float = 1.0
+    cache_bytes: int = 0
+    held_bytes: int = 0
 
 
 class Metrics:
@@ -17,54 +39,111 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._stage = stage
         ProcessCollector(registry=self._registry)
-        own: dict[str, Any] = {"registry": self._registry}
-        self._requests = Counter("serving_requests", "Answers by path and code", ["stage", "path", "code"], **own)
-        self._seconds = Histogram(
-            "serving_request_seconds",
-            "From first byte read to last byte ready",
-            ["stage", "path"],
-            buckets=LATENCY_S,
-            **own,
-        )
-        self._tokens = Counter("serving_tokens", "Tokens embedded, padding not counted", ["stage"], **own)
-        self._truncated = Counter("serving_truncated", "Texts cut at the model's limit", ["stage"], **own)
-        self._batches = Counter("serving_batches", "Batches run", ["stage"], **own)
-        self._batch_tokens = Counter("serving_batch_tokens", "Tokens run", ["stage", "kind"], **own)
-        self._waiting = Gauge("serving_queue_tokens", "Tokens waiting after the last batch was taken", ["stage"], **own)
-        self._ready = Gauge("serving_ready", "1 when readyz says yes", ["stage"], **own)
-        self._info = Gauge(
-            "serving_info",
-            "What serves, always 1",
-            ["stage", "model", "version", "precision", "provider", "degraded"],
-            **own,
-        )
+        self._made_requests()
+        self._made_batches()
+        self._made_gauges()
         self._ready.labels(stage).set(0)
+
+    def _made_requests(self) -> None:
+        self._requests = self._counter("serving_requests", "Answers by path and code", "path", "code")
+        self._seconds = self._histogram(
+            "serving_request_seconds", "From the request's head to the answer's", LATENCY_S, "path"
+        )
+        self._rejects = self._counter("serving_rejects", "Requests refused or abandoned, by reason", "reason")
+        self._tokens = self._counter("serving_tokens", "Tokens of texts that were answered, padding not counted")
+        self._truncated = self._counter("serving_truncated", "Texts cut at the model's limit")
+        self._cache = self._counter("serving_cache", "Texts by how their vector was found", "found")
+        self._phases = self._histogram(
+            "serving_phase_seconds",
+            "tokenize and serialize: of a request; queue: of a text; run: of a batch",
+            PHASE_S,
+            "phase",
+        )
+
+    def _made_batches(self) -> None:
+        self._batches = self._counter("serving_batches", "Batches run")
+        self._batch_tokens = self._counter(
+            "serving_batch_tokens", "Tokens run: real ones, and those of padding", "kind"
+        )
+        self._batch_size = self._histogram("serving_batch_size_tokens", "Tokens of a batch, padding counted", TOKENS)
+        self._padding = self._histogram("serving_padding_ratio", "Padding as a part of a batch's tokens", PADDING)
+
+    def _made_gauges(self) -> None:
+        self._waiting = self._gauge("serving_queue_tokens", "Tokens that wait", "class")
+        self._running = self._gauge("serving_running_tokens", "Tokens on the workers")
+        self._oldest = self._gauge("serving_queue_age_seconds", "How long the oldest text has waited")
+        self._rate = self._gauge("serving_tokens_per_second", "Measured over the last batches; admission uses it")
+        self._doubt = self._gauge("serving_estimate_doubt", "What admission multiplies its estimates by")
+        self._cache_bytes = self._gauge("serving_cache_bytes", "Bytes of vectors that are kept")
+        self._held = self._gauge("serving_held_bytes", "Bytes of requests that are being read or answered")
+        self._ready = self._gauge("serving_ready", "1 when readyz says yes")
+        self._info = self._gauge(
+            "serving_info", "What serves, always 1", "model", "version", "precision", "provider", "degraded"
+        )
 
     def answered(self, path: str, code: int, seconds: float) -> None:
         """One answer left."""
         self._requests.labels(self._stage, path, str(code)).inc()
         self._seconds.labels(self._stage, path).observe(seconds)
 
+    def refused(self, reason: str) -> None:
+        """One request was not served. `reason`: the last part of its problem's type."""
+        self._rejects.labels(self._stage, reason).inc()
+
     def embedded(self, tokens: int, truncated: int) -> None:
-        """One request's texts were accepted."""
+        """One request's texts were answered."""
         self._tokens.labels(self._stage).inc(tokens)
         self._truncated.labels(self._stage).inc(truncated)
 
-    def batch(self, real: int, padded: int, waiting: int) -> None:
-        """One batch ran."""
+    def found(self, how: Found, texts: int = 1) -> None:
+        """So many texts of a request were known, on their way, or new."""
+        self._cache.labels(self._stage, how).inc(texts)
+
+    def took(self, phase: Phase, *seconds: float) -> None:
+        """How long a phase lasted."""
+        series = self._phases.labels(self._stage, phase)
+        for one in seconds:
+            series.observe(one)
+
+    def batch(self, real: int, padded: int, seconds: float, waited_s: Sequence[float]) -> None:
+        """One batch ran. `padded`: real tokens and those of padding."""
         self._batches.labels(self._stage).inc()
         self._batch_tokens.labels(self._stage, "real").inc(real)
-        self._batch_tokens.labels(self._stage, "padded").inc(padded)
-        self._waiting.labels(self._stage).set(waiting)
+        self._batch_tokens.labels(self._stage, "padding").inc(padded - real)
+        self._batch_size.labels(self._stage).observe(padded)
+        self._padding.labels(self._stage).observe(1.0 - real / padded)
+        self.took("run", seconds)
+        self.took("queue", *waited_s)
+
+    def stands(self, now: Standing) -> None:
+        """What waits."""
+        self._waiting.labels(self._stage, "interactive").set(now.interactive_tokens)
+        self._waiting.labels(self._stage, "bulk").set(now.bulk_tokens)
+        self._running.labels(self._stage).set(now.running_tokens)
+        self._oldest.labels(self._stage).set(now.oldest_s)
+        self._rate.labels(self._stage).set(now.rate)
+        self._doubt.labels(self._stage).set(now.doubt)
+        self._cache_bytes.labels(self._stage).set(now.cache_bytes)
+        self._held.labels(self._stage).set(now.held_bytes)
 
     def ready(self, is_ready: bool) -> None:
         """What readyz answers from now on."""
         self._ready.labels(self._stage).set(is_ready)
 
     def serves(self, *, model: str, version: str, precision: str, provider: str, degraded: bool) -> None:
-        """A model was loaded."""
+        """A model was loaded, in place of any other."""
+        self._info.clear()
         self._info.labels(self._stage, model, version, precision, provider, str(degraded).lower()).set(1)
 
     def text(self) -> bytes:
         """The exposition."""
         return generate_latest(self._registry)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(name, about, ["stage", *labels], registry=self._registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(name, about, ["stage", *labels], registry=self._registry)
+
+    def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, about, ["stage", *labels], buckets=buckets, registry=self._registry)

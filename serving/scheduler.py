@@ -1,133 +1,169 @@
-"""Token-budget batches: the oldest text first, filled up with the nearest lengths, padded only within the batch.
+"""The workers of one model: each takes a batch from the backlog when it is free, runs it, and hands the rows back.
 
-A batch holds at most `budget` padded tokens (a longer text goes alone). Only the oldest WINDOW texts are looked at, so
-that a text is passed over a bounded number of times. The queue lives on the event loop and needs no lock; batches run
-in worker threads, one more than there are workers being ready, so that no worker waits for the loop to turn.
+A worker pulls for itself, in its own thread, so that no batch waits for the event loop to turn and none is chosen
+before it can start: what came last may still go first, and what has expired by then is not run. One lock guards the
+backlog; everything else that changes does so on the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from serving.errors import Closed, QueueFull
+from serving.backlog import Backlog, Claim, Job, Lane, Vector, Waiting
+from serving.engine import Ids, Vectors
+from serving.errors import Draining
 
-WINDOW = 128
+Run = Callable[[Sequence[Ids]], Vectors]
+Clock = Callable[[], float]
 
-Ids = Sequence[int]
-Vector = npt.NDArray[np.float32]
-Run = Callable[[Sequence[Ids]], npt.NDArray[np.float32]]
-Seen = Callable[[int, int, int], None]  # real tokens, padded tokens, tokens still waiting
-
-
-@dataclass(eq=False, slots=True)
-class Request:
-    """The texts of one call: a slot a text, and the future of them all."""
-
-    done: asyncio.Future[list[Vector]]
-    vectors: list[Vector]
-    missing: int
+log = logging.getLogger("serving")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Item:
-    """One text in the queue."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a worker did. busy_s: since it was free and something waited; run_s: in the engine; waited_s: each text."""
 
-    ids: Ids
-    request: Request
-    slot: int
+    jobs: Sequence[Job]
+    busy_s: float
+    run_s: float
+    waited_s: Sequence[float]
+    bulk_waits: bool  # in line, while this was chosen
+
+    @property
+    def lane(self) -> Lane:
+        """The line they were taken from."""
+        return self.jobs[0].lane
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens."""
+        return sum(len(job.ids) for job in self.jobs)
+
+    @property
+    def padded(self) -> int:
+        """Real tokens and those of padding."""
+        return len(self.jobs) * max(len(job.ids) for job in self.jobs)
 
 
-def pick(lengths: Sequence[int], budget: int) -> list[int]:
-    """Which of the waiting texts (oldest first) make the next batch: always the first, then the nearest lengths."""
-    longest, chosen = lengths[0], [0]
-    for index in sorted(range(1, min(len(lengths), WINDOW)), key=lambda i: (abs(lengths[i] - lengths[0]), i)):
-        wider = max(longest, lengths[index])
-        if wider * (len(chosen) + 1) > budget:
-            break
-        chosen.append(index)
-        longest = wider
-    return chosen
+Landed = Callable[[Batch], None]
+Outcome = Sequence[Vector | Exception]
 
 
 class Scheduler:
-    """The queue of one model. Everything but `run` happens on the event loop."""
+    """Threads around a backlog. Made, asked and closed on the event loop, to which results come back."""
 
-    def __init__(self, run: Run, *, budget: int, limit: int, workers: int, seen: Seen) -> None:
-        """`limit`: queued tokens above which a new request is refused."""
-        self._run, self._budget, self._limit, self._seen = run, budget, limit, seen
-        self._items: list[Item] = []
-        self._tokens = 0
+    def __init__(self, run: Run, backlog: Backlog, *, workers: int, landed: Landed, clock: Clock = time.monotonic):
+        self._run, self._backlog, self._landed, self._clock = run, backlog, landed, clock
+        self._loop = asyncio.get_running_loop()
+        self._ready = threading.Condition()
+        self._idle = 0
         self._running = 0
-        self._at_once = workers + 1
-        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(workers, "embed")
+        self._is_closed = False
+        self._threads = [threading.Thread(target=self._work, name=f"embed-{n}", daemon=True) for n in range(workers)]
+        for thread in self._threads:
+            thread.start()
 
-    async def submit(self, texts: Sequence[Ids]) -> list[Vector]:
-        """Vectors in the order of the texts. Raises QueueFull, Closed, or what the model raised."""
-        tokens = sum(map(len, texts))
-        if self._pool is None:
-            raise Closed("the service is stopping")
-        # A request larger than the bound is still served when nothing waits; else it could never be.
-        if self._tokens and self._tokens + tokens > self._limit:
-            raise QueueFull(f"{self._tokens} tokens wait already, the bound is {self._limit}")
-        slots = [np.empty(0, np.float32)] * len(texts)
-        request = Request(asyncio.get_running_loop().create_future(), slots, len(texts))
-        self._items += [Item(ids, request, slot) for slot, ids in enumerate(texts)]
-        self._tokens += tokens
-        self._pump()
-        return await request.done
+    def push(self, jobs: Sequence[Job]) -> None:
+        """To the end of the line, all at once. Raises Draining."""
+        with self._ready:
+            if self._is_closed:
+                raise Draining("the process stops")
+            now_s = self._clock()
+            for job in jobs:
+                self._backlog.push(job, now_s)
+            self._ready.notify(len(jobs))
+
+    def join(self, job: Job, claim: Claim) -> bool:
+        """One more waits for this job; False when it left unrun."""
+        with self._ready:
+            return self._backlog.join(job, claim)
+
+    def release(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those of the jobs that are out of line unrun, now that one waits less."""
+        with self._ready:
+            now_s = self._clock()
+            return [job for job in jobs if self._backlog.release(job, now_s)]
+
+    def waiting(self) -> Waiting:
+        """Tokens that wait and run."""
+        with self._ready:
+            return replace(self._backlog.waiting(), running=self._running)
+
+    def oldest_s(self) -> float:
+        """How long the oldest text has waited."""
+        with self._ready:
+            return self._backlog.oldest_s(self._clock())
 
     def close(self) -> None:
-        """Take no more work. Whoever still waits is told Closed."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
-        left, self._items = self._items, []
-        deliver(left, Closed("the service is stopping"))
+        """Take no more work. Whoever still waits in line is told Draining; what runs ends."""
+        with self._ready:
+            self._is_closed = True
+            left = self._backlog.clear()
+            self._ready.notify_all()
+        for claim in {claim for job in left for claim in job.claims}:
+            claim.give_up(Draining("the process stops"))
 
-    def _pump(self) -> None:
-        """Hand out batches while a worker is, or is about to be, free."""
-        while self._items and self._pool is not None and self._running < self._at_once:
-            batch = self._take()
-            self._running += 1
-            work = asyncio.get_running_loop().run_in_executor(self._pool, self._run, [item.ids for item in batch])
-            work.add_done_callback(partial(self._landed, batch))
+    def wait(self, deadline_s: float) -> None:
+        """Until the workers have ended, after `close`; blocks for `deadline_s` at most."""
+        until = time.monotonic() + deadline_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
-    def _take(self) -> list[Item]:
-        chosen = pick([len(item.ids) for item in self._items[:WINDOW]], self._budget)
-        batch = [self._items[index] for index in chosen]
-        for index in sorted(chosen, reverse=True):
-            del self._items[index]
-        self._tokens -= sum(len(item.ids) for item in batch)
-        return batch
+    def _work(self) -> None:
+        """What each thread does until the scheduler is closed."""
+        free_s = self._clock()
+        while jobs := self._take():
+            began_s = self._clock()
+            bulk_waits = self._backlog.waiting().bulk > 0
+            outcome = self._outcome([job.ids for job in jobs])
+            waited_s = [began_s - job.born_s for job in jobs]
+            # What it takes to get from one batch to the next is a part of the rate; being idle is not.
+            free_s, since_s = self._clock(), max(free_s, min(job.born_s for job in jobs))
+            batch = Batch(jobs, free_s - since_s, free_s - began_s, waited_s, bulk_waits)
+            try:
+                self._loop.call_soon_threadsafe(self._land, batch, outcome)
+            except RuntimeError:  # the loop is closed: nobody is left to be answered
+                return
 
-    def _landed(self, batch: Sequence[Item], work: asyncio.Future[npt.NDArray[np.float32]]) -> None:
-        self._running -= 1
-        self._pump()
-        if work.cancelled():
-            deliver(batch, Closed("the service is stopping"))
-            return
-        deliver(batch, work.exception() or work.result())
-        lengths = [len(item.ids) for item in batch]
-        self._seen(sum(lengths), len(lengths) * max(lengths), self._tokens)
+    def _take(self) -> list[Job]:
+        """The next batch, as soon as there is one; empty once closed."""
+        with self._ready:
+            self._idle += 1
+            while not self._is_closed:
+                jobs = self._backlog.take(self._clock(), self._idle)
+                if jobs:
+                    self._idle -= 1
+                    self._running += sum(len(job.ids) for job in jobs)
+                    return jobs
+                self._ready.wait()
+            return []
 
+    def _outcome(self, texts: Sequence[Ids]) -> Outcome:
+        """A row or an error for every text. A batch that fails is run again, text by text."""
+        try:
+            # Copied: a row that is kept must not keep its whole batch.
+            return [np.array(row) for row in self._run(texts)]
+        except Exception as error:
+            log.exception("a batch of %d texts failed", len(texts))
+            return [error] if len(texts) == 1 else [self._outcome([text])[0] for text in texts]
 
-def deliver(batch: Sequence[Item], outcome: npt.NDArray[np.float32] | BaseException) -> None:
-    """Hand the rows of one batch to their requests. A request that is over (its client left) is left alone."""
-    for row, item in enumerate(batch):
-        request = item.request
-        if request.done.done():
-            continue
-        if isinstance(outcome, BaseException):
-            request.done.set_exception(outcome)
-            continue
-        request.vectors[item.slot] = outcome[row]
-        request.missing -= 1
-        if not request.missing:
-            request.done.set_result(request.vectors)
+    def _land(self, batch: Batch, outcome: Outcome) -> None:
+        with self._ready:
+            self._running -= batch.tokens
+        for job, row in zip(batch.jobs, outcome, strict=True):
+            if not isinstance(row, Exception):
+                job.vector = row
+        self._landed(batch)
+        for job, row in zip(batch.jobs, outcome, strict=True):
+            for claim in job.claims:
+                if isinstance(row, Exception):
+                    claim.give_up(row)
+                else:
+                    claim.received()

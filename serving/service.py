@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
 from serving import model as models
+from serving.admission import REQUEST_BYTES, Memory
+from serving.backlog import Claim
+from serving.cache import Cache
 from serving.config import Config
-from serving.errors import GoldenMismatch, ServingError
+from serving.embedder import Answer, Embedder, Speed
+from serving.errors import Draining, GoldenMismatch, NotReady, ServingError
 from serving.golden import GATE, cosine
-from serving.metrics import Metrics
-from serving.scheduler import Scheduler, Vector
+from serving.metrics import Metrics, Standing
 
 BUCKETS = (4, 8, 16, 32, 64, 128, 256, 512)  # lengths warmed: the first run of a length plans its memory
-SHORT_CHARS = 1024  # below this tokenizing costs less than changing threads
+SPEED_LENGTH = 64  # of the texts that the speed is measured with
 
 log = logging.getLogger("serving")
 Load = Callable[[Config], models.Model]
@@ -28,29 +33,22 @@ class Phase(StrEnum):
     LOADING = "loading"
     SERVING = "serving"
     FAILED = "failed"
-    DRAINING = "draining"
+    DRAINING = "draining"  # not ready, but who still comes is answered while the cluster takes the address out
+    STOPPING = "stopping"  # nothing new is taken
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A model that is loaded, warmed and agrees with its recorded vectors."""
+    """A model that is loaded, warmed and agrees with its recorded vectors. loaded_at: Unix time, seconds."""
 
     model: models.Model
     golden_cosine_min: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Vectors of one request, what they cost, and the model that gave them."""
-
-    vectors: list[Vector]
-    tokens: int
-    truncated: int
-    model: models.Model
+    speed: Speed
+    loaded_at: int
 
 
 class Service:
-    """One model, its scheduler and its phase; all state changes on the event loop."""
+    """One model, its workers and its phase; all state changes on the event loop."""
 
     def __init__(self, config: Config, metrics: Metrics, load: Load = models.load) -> None:
         self.config = config
@@ -58,8 +56,10 @@ class Service:
         self.phase = Phase.LOADING
         self.reason = "the model is being loaded"
         self.proven: Proven | None = None
+        self.memory = Memory(max(config.max_held_mib << 20, config.max_body_bytes + REQUEST_BYTES), self._busy_s)
         self._load = load
-        self._scheduler: Scheduler | None = None
+        self._cache = Cache(config.cache_mib << 20)
+        self._embedder: Embedder | None = None
         self._loading: asyncio.Task[Proven] | None = None
 
     def start(self) -> None:
@@ -72,52 +72,70 @@ class Service:
         """Whether new traffic should come here."""
         return self.phase is Phase.SERVING
 
-    async def embed(self, texts: Sequence[str]) -> Answer | None:
-        """None while no model is loaded. Raises QueueFull, Closed, or what the runtime raised."""
-        if self.proven is None or self._scheduler is None:
-            return None
-        model = self.proven.model
-        if sum(map(len, texts)) <= SHORT_CHARS:
-            encoded = model.tokenize(texts)
-        else:
-            encoded = await asyncio.to_thread(model.tokenize, texts)
-        vectors = await self._scheduler.submit([ids for ids, _ in encoded])
-        answer = Answer(vectors, sum(len(ids) for ids, _ in encoded), sum(was_cut for _, was_cut in encoded), model)
-        self.metrics.embedded(answer.tokens, answer.truncated)
-        return answer
+    @property
+    def has_started(self) -> bool:
+        """Whether loading has ended, well or not: a restart would not mend what failed."""
+        return self.phase is not Phase.LOADING
+
+    def require(self) -> Embedder:
+        """What embeds now. Raises NotReady or Draining."""
+        if self.phase is Phase.STOPPING:
+            raise Draining(self.reason)
+        if self._embedder is None:
+            raise NotReady(self.reason)
+        return self._embedder
+
+    async def embed(self, texts: Sequence[str], claim: Claim) -> Answer:
+        """Vectors in the order of the texts. Raises Refused, or what the runtime raised."""
+        return await self.require().embed(texts, claim)
+
+    def exposition(self) -> bytes:
+        """The metrics, with what waits at this moment."""
+        held = self.memory.held
+        self.metrics.stands(self._embedder.standing(held) if self._embedder else Standing(held_bytes=held))
+        return self.metrics.text()
 
     def drain(self) -> None:
         """Not ready from now on; requests that still come are answered."""
+        if self.phase is Phase.STOPPING:
+            return
         self.phase, self.reason = Phase.DRAINING, "the process was told to stop"
         self.metrics.ready(False)
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Requests that still come are refused; what was taken is finished."""
+        self.drain()
+        self.phase = Phase.STOPPING
+
+    async def close(self, deadline_s: float = 10.0) -> None:
         """Stop the workers; by now every request has been answered or has run out of time."""
-        if self._scheduler is not None:
-            self._scheduler.close()
+        self.stop()
+        if self._embedder is not None:
+            self._embedder.close()
+            await asyncio.to_thread(self._embedder.wait, deadline_s)
+
+    def _busy_s(self) -> float:
+        return self._embedder.busy_s() if self._embedder else 1.0
 
     def _loaded(self, loading: asyncio.Task[Proven]) -> None:
         """A failure stays visible at readyz, whatever it is: a restart would not mend it."""
         if loading.cancelled():
             return
         error = loading.exception()
-        if error is not None:
-            self.phase, self.reason = Phase.FAILED, f"{type(error).__name__}: {error}"
-            log.error("%s", self.reason, exc_info=None if isinstance(error, ServingError) else error)
+        if error is None:
+            self._open(loading.result())
             return
-        self._open(loading.result())
+        reason = f"{type(error).__name__}: {error}"
+        log.error("%s", reason, exc_info=None if isinstance(error, ServingError) else error)
+        if self.phase is Phase.LOADING:
+            self.phase, self.reason = Phase.FAILED, reason
 
     def _open(self, proven: Proven) -> None:
-        model, config = proven.model, self.config
-        self._scheduler = Scheduler(
-            model.run,
-            budget=model.batch_tokens(config),
-            limit=config.max_queue_tokens,
-            workers=config.workers,
-            seen=self.metrics.batch,
-        )
+        if self.phase is Phase.STOPPING:
+            return
+        model, about = proven.model, proven.model.manifest
+        self._embedder = Embedder(model, self.config, self.metrics, self._cache, proven.speed)
         self.proven = proven
-        about = model.manifest
         self.metrics.serves(
             model=about.name,
             version=about.version,
@@ -125,15 +143,9 @@ class Service:
             provider=model.provider,
             degraded=model.degraded,
         )
-        log.info(
-            "%s: %s %s %s on %s%s",
-            config.stage,
-            about.name,
-            about.version,
-            about.precision,
-            model.provider,
-            " (degraded)" if model.degraded else "",
-        )
+        told = (self.config.stage, about.name, about.version, about.precision, model.provider)
+        rate = self.config.workers * proven.speed.tokens / proven.speed.seconds
+        log.info("%s: %s %s %s on %s, %.0f tokens/s%s", *told, rate, " (degraded)" if model.degraded else "")
         if self.phase is Phase.LOADING:  # a SIGTERM may have come meanwhile
             self.phase, self.reason = Phase.SERVING, ""
             self.metrics.ready(True)
@@ -142,15 +154,23 @@ class Service:
 def load_and_prove(config: Config, load: Load) -> Proven:
     """Raises what loading raised, or GoldenMismatch."""
     model = load(config)
-    warm(model)
-    return Proven(model, prove(model))
+    speed = warm(model, model.batch_tokens(config), config.workers)
+    return Proven(model, prove(model), speed, int(time.time()))
 
 
-def warm(model: models.Model) -> None:
-    """One run a length bucket, so that no request pays for it."""
+def warm(model: models.Model, batch_tokens: int, workers: int) -> Speed:
+    """One run a length bucket, so that no request pays for it; then how fast full batches go side by side."""
     for length in BUCKETS:
         if length <= model.manifest.max_tokens:
             model.run([[0] * length])
+    length = min(SPEED_LENGTH, model.manifest.max_tokens)
+    batch = [[0] * length] * max(1, batch_tokens // length)
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in range(2):  # the first run plans the memory of this shape
+            began_s = time.perf_counter()
+            list(pool.map(model.run, [batch] * workers))
+            seconds = time.perf_counter() - began_s
+    return Speed(length * len(batch), max(seconds, 1e-6))
 
 
 def prove(model: models.Model) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +12,10 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from serving.engine import Ids, Vectors
 from serving.golden import Golden, GoldenText
 from serving.manifest import Manifest
 from serving.model import Model
-from serving.scheduler import Ids
 
 HIDDEN, INNER, LAYERS, HEADS, POSITIONS = 16, 32, 2, 4, 64
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz", "graph", "text", "the", "what", "we"]
@@ -77,17 +79,48 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-class FakeSession:
-    """Answers one-hot vectors: where the 1 stands is the number of real tokens, modulo the width."""
+class FakeEngine:
+    """Answers one-hot vectors: where the 1 stands is the number of tokens, modulo the width."""
 
-    def run(
-        self, _outputs: None, feed: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]
-    ) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-        """As onnxruntime's."""
-        return [np.eye(8, dtype=np.float32)[feed["attention_mask"].sum(axis=1) % 8]]
+    provider = "CPUExecutionProvider"
+    batch_tokens = 256
+
+    def run(self, batch: Sequence[Ids], /) -> Vectors:
+        """Without a runtime."""
+        return np.eye(8, dtype=np.float32)[[len(ids) % 8 for ids in batch]]
 
 
-def fake_model(*, degraded: bool = False, golden: Sequence[float] | None = None) -> Model:
+class GatedEngine(FakeEngine):
+    """Runs one batch each time it is let; warming up and proving pass by themselves. Remembers the batches."""
+
+    def __init__(self, batch_tokens: int = 256) -> None:
+        self.batch_tokens = batch_tokens
+        self.batches: list[list[int]] = []
+        self.is_gated = False
+        self._open = threading.Semaphore(0)
+        self._entered = threading.Semaphore(0)
+
+    def run(self, batch: Sequence[Ids], /) -> Vectors:
+        """Waits to be let."""
+        if self.is_gated:
+            self.batches.append(lengths(batch))
+            self._entered.release()
+            assert self._open.acquire(timeout=10), "nobody let this batch run"
+        return super().run(batch)
+
+    def let(self, batches: int = 1) -> None:
+        """So many more may run."""
+        self._open.release(batches)
+
+    async def entered(self, batches: int = 1) -> None:
+        """Until so many more have come to the gate."""
+        for _ in range(batches):
+            assert await asyncio.to_thread(self._entered.acquire, True, 10), "no batch came"
+
+
+def fake_model(
+    *, degraded: bool = False, golden: Sequence[float] | None = None, engine: FakeEngine | None = None
+) -> Model:
     """A model without a runtime; "the" is three tokens long."""
     about = Manifest(
         name="fake",
@@ -104,8 +137,7 @@ def fake_model(*, degraded: bool = False, golden: Sequence[float] | None = None)
         about,
         Golden(model="fake", version="1", precision="fp32", texts=[recorded]),
         tokenizer(),
-        FakeSession(),
-        "CPUExecutionProvider",
+        engine or FakeEngine(),
         degraded,
     )
 

@@ -144,8 +144,8 @@ def test_without_go_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_full_disk_is_refused_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(golang, "_require_go", lambda _lock: None)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Disk(100, 99, 24 * 10**9))
-    with pytest.raises(PreconditionMissing, match="24 GB free, 25 GB needed"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Disk(100, 99, 23 * 2**30))
+    with pytest.raises(PreconditionMissing, match="23 GiB free, 24 needed to build"):
         golang.build(SHIPPED, Store(tmp_path), ["etcd"], tmp_path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_blazar_refuses_leases_longer_than_the_sites(site: str) -> None:
     assert blazar["enforcement"]["enabled_filters"] == "MaxLeaseDurationFilter"
     assert int(blazar["enforcement"]["max_lease_duration"]) == SITES[site].max_lease_s
     assert blazar["DEFAULT"]["executor_thread_pool_size"] == "1"
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_users_may_read_hosts_and_their_calendar(site: str) -> None:
+    """As on Chameleon: its own client lists both with a user's credential. Writing stays the provider's."""
+    policy = json.loads(render_all(tree(site), SECRETS)["blazar/policy.yaml"])
+    assert policy == {"blazar:oshosts:get": "", "blazar:oshosts:get_allocations": ""}
 
 
 def test_nova_asks_the_lease_filter_first() -> None:

@@ -1,50 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
-from fastapi import FastAPI
 
-from serving.app import create_app
-from serving.config import Config, from_env
-from serving.errors import ModelInvalid
-from serving.metrics import Metrics
-from serving.model import Model
-from serving.service import Phase, Service
-from tests.serving_doubles import fake_model
-
-NOTHING: Mapping[str, str] = {}
-Ask = Callable[[httpx.AsyncClient, Service], Awaitable[Any]]
+from serving import api
+from serving.service import Service
+from tests.serving_doubles import GatedEngine, fake_model
+from tests.serving_http import visit
 
 
-def visit(ask: Ask, load: Callable[[Config], Model] = lambda _: fake_model(), env: Mapping[str, str] = NOTHING) -> Any:
-    """Start the application around a model, wait until it is loaded, ask, stop."""
-    config = from_env({"STAGE": "canary", **env})
-    service = Service(config, Metrics(config.stage), load)
-    app: FastAPI = create_app(service)
-
-    async def go() -> Any:
-        async with app.router.lifespan_context(app):
-            async with asyncio.timeout(10):
-                while service.phase is Phase.LOADING:
-                    await asyncio.sleep(0)
-            transport = httpx.ASGITransport(app=app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://stage") as client:
-                return await ask(client, service)
-
-    return asyncio.run(go())
-
-
-def embed(body: Any, **env: str) -> httpx.Response:
+def embed(body: Any, path: str = "/embed", **env: str) -> httpx.Response:
     """POST one body."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     async def ask(client: httpx.AsyncClient, _: Service) -> httpx.Response:
-        return await client.post("/embed", content=content)
+        return await client.post(path, content=content)
 
     answer: httpx.Response = visit(ask, env=env)
     return answer
@@ -72,118 +48,114 @@ def test_a_text_that_was_cut_is_counted() -> None:
     assert embed({"texts": ["the " * 100]}).json()["truncated"] == 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'{"texts": "the"}',
-        b'{"texts": []}',
-        b'{"texts": [1]}',
-        b'{"texts": [null]}',
-        b'{"texts": ["a"], "model": "x"}',
-        b'{"texts": ["\\ud800"]}',
-        b'{"texts": ["\xff"]}',
-        b"\x00" * 100,
-    ],
-)
-def test_a_bad_body_is_422(body: bytes) -> None:
-    answer = embed(body)
-    assert answer.status_code == 422
-    assert answer.json()["detail"]
+def openai(**body: Any) -> httpx.Response:
+    return embed({"model": "embedder", **body}, "/v1/embeddings")
+
+
+def test_openai_gets_its_own_shape() -> None:
+    answer = openai(input=["the", "the the"])
+    assert answer.status_code == 200
+    body = api.EmbeddingsResponse.model_validate(answer.json())
+    assert [(row.object, row.index) for row in body.data] == [("embedding", 0), ("embedding", 1)]
+    assert [np.argmax(row.embedding) for row in body.data] == [3, 4]
+    assert (body.object, body.model) == ("list", "fake")
+    assert (body.usage.prompt_tokens, body.usage.total_tokens) == (7, 7)
+
+
+def test_a_single_text_is_a_list_of_one() -> None:
+    assert openai(input="the").json()["data"] == openai(input=["the"], user="somebody").json()["data"]
+
+
+def test_base64_is_the_same_vector_in_little_endian() -> None:
+    numbers = openai(input="the").json()["data"][0]["embedding"]
+    packed = openai(input="the", encoding_format="base64").json()["data"][0]["embedding"]
+    assert np.frombuffer(base64.b64decode(packed), "<f4").tolist() == numbers
+
+
+@pytest.mark.parametrize("name", ["embedder", "fake"])
+def test_the_model_is_asked_for_by_its_name_or_its_role(name: str) -> None:
+    assert openai(input="the", model=name).json()["model"] == "fake"
+
+
+def test_the_model_that_serves_is_listed() -> None:
+    async def ask(client: httpx.AsyncClient, _: Service) -> httpx.Response:
+        return await client.get("/v1/models")
+
+    (served,) = api.ModelList.model_validate(visit(ask).json()).data
+    assert (served.id, served.version, served.precision, served.dimensions) == ("fake", "1", "fp32", 8)
+    assert served.aliases == ["embedder"]
+    assert served.created > 0
+
+
+def test_both_shapes_answer_with_the_same_vectors() -> None:
+    plain = embed({"texts": ["the", "what"]})
+    assert api.EmbedResponse.model_validate(plain.json()).embeddings == [
+        row["embedding"] for row in openai(input=["the", "what"]).json()["data"]
+    ]
 
 
 @pytest.mark.parametrize(
-    ("body", "message"),
+    ("texts", "headers", "lane"),
     [
-        ({"texts": ["a", "b", "c"]}, "3 texts, at most 2"),
-        ({"texts": ["a" * 11]}, "11 characters, at most 10"),
-        ({"texts": ["a" * 2000]}, "more than 1024 bytes"),
+        (["a " * 9], {}, "interactive"),
+        (["a " * 9, "a " * 9], {}, "bulk"),
+        (["a " * 9], {"X-Priority": "bulk"}, "bulk"),
+        (["a " * 9, "a " * 9], {"X-Priority": "interactive"}, "interactive"),
     ],
 )
-def test_a_limit_is_413_and_named(body: dict[str, list[str]], message: str) -> None:
-    answer = embed(body, MAX_TEXTS="2", MAX_CHARS="10", MAX_BODY_BYTES="1024")
-    assert answer.status_code == 413
-    assert message in answer.json()["detail"]
+def test_size_decides_the_class_of_a_request_unless_it_says(
+    texts: list[str], headers: dict[str, str], lane: str
+) -> None:
+    engine = GatedEngine()
+
+    async def ask(client: httpx.AsyncClient, service: Service) -> tuple[int, int]:
+        engine.is_gated = True
+        first = asyncio.create_task(client.post("/embed", json={"texts": ["the"]}))
+        await engine.entered()
+        asked = asyncio.create_task(client.post("/embed", json={"texts": texts}, headers=headers))
+        while not (waits := service.require().standing(0)).interactive_tokens + waits.bulk_tokens:
+            await asyncio.sleep(0)
+        engine.let(9)
+        await first
+        await asked
+        return waits.interactive_tokens, waits.bulk_tokens
+
+    interactive, bulk = visit(ask, lambda _: fake_model(engine=engine), {"INTERACTIVE_CHARS": "20"})
+    assert (interactive > 0, bulk > 0) == (lane == "interactive", lane == "bulk")
 
 
-async def ready(client: httpx.AsyncClient, _: Service) -> tuple[int, Any]:
-    answer = await client.get("/readyz")
-    return answer.status_code, answer.json()
+METRICS = """
+serving_requests_total{code="200",path="/embed",stage="canary"} 1.0
+serving_requests_total{code="404",path="other",stage="canary"} 1.0
+serving_rejects_total{reason="not-found",stage="canary"} 1.0
+serving_tokens_total{stage="canary"} 10.0
+serving_cache_total{found="new",stage="canary"} 2.0
+serving_batches_total{stage="canary"} 1.0
+serving_batch_tokens_total{kind="real",stage="canary"} 7.0
+serving_batch_tokens_total{kind="padding",stage="canary"} 1.0
+serving_batch_size_tokens_sum{stage="canary"} 8.0
+serving_padding_ratio_sum{stage="canary"} 0.125
+serving_phase_seconds_count{phase="tokenize",stage="canary"} 1.0
+serving_phase_seconds_count{phase="queue",stage="canary"} 2.0
+serving_phase_seconds_count{phase="run",stage="canary"} 1.0
+serving_phase_seconds_count{phase="serialize",stage="canary"} 1.0
+serving_queue_tokens{class="interactive",stage="canary"} 0.0
+serving_queue_tokens{class="bulk",stage="canary"} 0.0
+serving_queue_age_seconds{stage="canary"} 0.0
+serving_running_tokens{stage="canary"} 0.0
+serving_cache_bytes{stage="canary"} 1088.0
+serving_held_bytes{stage="canary"} 0.0
+serving_ready{stage="canary"} 1.0
+"""
 
 
-def test_ready_says_what_was_proven() -> None:
-    code, body = visit(ready)
-    assert code == 200
-    assert body["ready"] and body["stage"] == "canary" and body["golden_cosine_min"] == 1.0
-    assert body["degraded"] is False
-
-
-def test_degraded_is_said_at_readyz_and_on_every_answer() -> None:
-    async def ask(client: httpx.AsyncClient, service: Service) -> tuple[Any, str]:
-        return (await ready(client, service))[1], (await client.get("/livez")).headers["x-degraded"]
-
-    body, header = visit(ask, lambda _: fake_model(degraded=True))
-    assert body["degraded"] is True
-    assert header == "true"
-
-
-def test_wrong_vectors_never_become_ready() -> None:
-    code, body = visit(ready, lambda _: fake_model(golden=[1.0] + [0.0] * 7))
-    assert code == 503
-    assert body["phase"] == "failed" and "GoldenMismatch" in body["reason"]
-
-
-def test_a_model_that_does_not_load_is_explained_and_the_process_lives() -> None:
-    def load(_: Config) -> Model:
-        raise ModelInvalid("model.onnx has another checksum")
-
-    async def ask(client: httpx.AsyncClient, service: Service) -> tuple[Any, int, int]:
-        body = (await ready(client, service))[1]
-        asked = await client.post("/embed", json={"texts": ["the"]})
-        return body, asked.status_code, (await client.get("/livez")).status_code
-
-    body, asked, alive = visit(ask, load)
-    assert body["reason"] == "ModelInvalid: model.onnx has another checksum"
-    assert (asked, alive) == (503, 200)
-
-
-def test_an_unforeseen_failure_of_loading_is_shown_too() -> None:
-    def load(_: Config) -> Model:
-        raise ZeroDivisionError("surprise")
-
-    assert visit(ready, load)[1]["reason"] == "ZeroDivisionError: surprise"
-
-
-def test_draining_is_not_ready_but_still_answers() -> None:
-    async def ask(client: httpx.AsyncClient, service: Service) -> tuple[int, int, str]:
-        service.drain()
-        answer = await client.post("/embed", json={"texts": ["the"]})
-        return (await ready(client, service))[0], answer.status_code, answer.headers["connection"]
-
-    assert visit(ask) == (503, 200, "close")
-
-
-def test_metrics_carry_stage_version_and_provider() -> None:
+def test_metrics_tell_of_every_part() -> None:
     async def ask(client: httpx.AsyncClient, _: Service) -> str:
-        await client.post("/embed", json={"texts": ["the"]})
+        await client.post("/embed", json={"texts": ["the", "the the", "the"]})
         await client.get("/nowhere")
         return (await client.get("/metrics")).text
 
     text = visit(ask)
-    assert 'serving_requests_total{code="200",path="/embed",stage="canary"} 1.0' in text
-    assert 'serving_requests_total{code="404",path="other",stage="canary"} 1.0' in text
-    assert 'serving_tokens_total{stage="canary"} 3.0' in text
+    assert set(METRICS.split("\n")) - {""} <= set(text.split("\n"))
     assert 'version="1"' in text and 'provider="CPUExecutionProvider"' in text
-    assert 'serving_ready{stage="canary"} 1.0' in text
-
-
-def test_the_contract_is_published() -> None:
-    async def ask(client: httpx.AsyncClient, _: Service) -> Any:
-        return (await client.get("/openapi.json")).json()
-
-    post = visit(ask)["paths"]["/embed"]["post"]
-    assert post["requestBody"]["content"]["application/json"]["schema"]["properties"]["texts"]["minItems"] == 1
-    assert {"200", "413", "422", "429", "503"} <= set(post["responses"])
+    assert "serving_tokens_per_second{" in text

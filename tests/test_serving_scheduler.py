@@ -1,124 +1,218 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from serving.errors import Closed, QueueFull
-from serving.scheduler import WINDOW, Ids, Scheduler, pick
+from serving.backlog import Backlog, Claim, Job, Lane
+from serving.engine import Ids, Vectors
+from serving.errors import Draining
+from serving.scheduler import Batch, Run, Scheduler
+from tests.serving_doubles import GatedEngine
+
+FOREVER = float("inf")
+Ask = Callable[[Scheduler], Awaitable[None]]
 
 
-def test_the_oldest_text_is_always_in_the_batch() -> None:
-    assert pick([500, 3, 4], 256) == [0]
+def first_ids(batch: Sequence[Ids]) -> Vectors:
+    """A model that answers each text's first id."""
+    return np.asarray([[ids[0]] for ids in batch], np.float32)
 
 
-def test_the_nearest_lengths_fill_the_batch_up_to_the_budget() -> None:
-    assert pick([10, 60, 11, 9, 12], 40) == [0, 2, 3]
+def jobs(*texts: Sequence[int]) -> tuple[list[Job], Claim]:
+    claim = Claim(Lane.INTERACTIVE, FOREVER, missing=len(texts))
+    return [Job(b"", ids, False, Lane.INTERACTIVE, [claim]) for ids in texts], claim
 
 
-def test_padded_tokens_never_exceed_the_budget_unless_one_text_does() -> None:
-    rng = random.Random(1)
-    for _ in range(200):
-        lengths = [rng.randint(1, 512) for _ in range(rng.randint(1, 200))]
-        chosen = pick(lengths, 256)
-        assert chosen[0] == 0
-        assert len(set(chosen)) == len(chosen)
-        assert max(chosen) < WINDOW
-        assert len(chosen) == 1 or len(chosen) * max(lengths[i] for i in chosen) <= 256
+def around(run: Run, ask: Ask, *, budget: int = 64, workers: int = 1) -> list[Batch]:
+    """Ask a scheduler, close it; what landed."""
+    landed: list[Batch] = []
 
-
-class Recorder:
-    """A model that answers each text's first id, and remembers its batches."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-
-    def __call__(self, batch: Sequence[Ids]) -> npt.NDArray[np.float32]:
-        self.batches.append([len(ids) for ids in batch])
-        return np.asarray([[ids[0]] for ids in batch], np.float32)
-
-
-def scheduler(run: Recorder, *, budget: int = 64, limit: int = 1000) -> Scheduler:
-    return Scheduler(run, budget=budget, limit=limit, workers=1, seen=lambda real, padded, waiting: None)
-
-
-def test_vectors_come_back_in_the_order_of_the_texts() -> None:
-    async def ask() -> list[float]:
-        texts = [[number] * (1 + number % 7) for number in range(100)]
-        return [float(vector[0]) for vector in await scheduler(Recorder()).submit(texts)]
-
-    assert asyncio.run(ask()) == list(map(float, range(100)))
-
-
-def test_requests_share_batches_but_not_vectors() -> None:
-    run = Recorder()
-
-    async def ask() -> list[list[float]]:
-        queue = scheduler(run)
-        answers = await asyncio.gather(*(queue.submit([[n] * 4, [n + 100] * 4]) for n in range(20)))
-        return [[float(vector[0]) for vector in answer] for answer in answers]
-
-    assert asyncio.run(ask()) == [[float(n), float(n + 100)] for n in range(20)]
-    assert max(map(len, run.batches)) > 2
-
-
-def test_a_full_queue_refuses_and_says_how_full() -> None:
-    async def ask() -> None:
-        queue = scheduler(Recorder(), budget=1, limit=10)
-        waiting = [asyncio.ensure_future(queue.submit([[1] * 4])) for _ in range(4)]
-        await asyncio.sleep(0)  # let them queue; two are handed out, two wait with 8 tokens
+    async def go() -> None:
+        scheduler = Scheduler(run, Backlog(budget), workers=workers, landed=landed.append)
         try:
-            await queue.submit([[1] * 4])
+            await asyncio.wait_for(ask(scheduler), 10)
         finally:
-            await asyncio.gather(*waiting)
+            scheduler.close()
+            await asyncio.to_thread(scheduler.wait, 10)
 
-    with pytest.raises(QueueFull, match="8 tokens wait already, the bound is 10"):
-        asyncio.run(ask())
-
-
-def test_a_request_larger_than_the_bound_is_served_when_nothing_waits() -> None:
-    assert len(asyncio.run(scheduler(Recorder(), limit=10).submit([[1] * 8] * 4))) == 4
+    asyncio.run(go())
+    return landed
 
 
-def test_what_the_model_raises_reaches_its_requests_and_no_other() -> None:
-    def run(batch: Sequence[Ids]) -> npt.NDArray[np.float32]:
-        if batch[0][0] == 13:
+def test_every_text_gets_its_own_row() -> None:
+    async def ask(scheduler: Scheduler) -> None:
+        texts, claim = jobs(*([number] * (1 + number % 7) for number in range(100)))
+        scheduler.push(texts)
+        await claim.settled.wait()
+        assert [float(job.vector[0]) for job in texts if job.vector is not None] == list(map(float, range(100)))
+
+    landed = around(first_ids, ask, workers=2)
+    assert sum(len(batch.jobs) for batch in landed) == 100
+    assert max(len(batch.jobs) for batch in landed) > 1
+
+
+def test_a_row_that_is_kept_does_not_keep_its_batch() -> None:
+    async def ask(scheduler: Scheduler) -> None:
+        texts, claim = jobs([1], [2])
+        scheduler.push(texts)
+        await claim.settled.wait()
+        assert all(job.vector is not None and job.vector.base is None for job in texts)
+
+    around(first_ids, ask)
+
+
+def test_what_comes_while_a_batch_runs_is_chosen_from_when_it_ends() -> None:
+    engine = GatedEngine(64)
+    engine.is_gated = True
+
+    async def ask(scheduler: Scheduler) -> None:
+        running, one = jobs([1] * 64)
+        scheduler.push(running)
+        await engine.entered()
+        bulk, two = jobs(*[[1] * 60] * 3)
+        for job in bulk:
+            job.lane = Lane.BULK
+        scheduler.push(bulk)
+        query, three = jobs([1] * 5)
+        scheduler.push(query)
+        assert scheduler.waiting().running == 64
+        engine.let(5)
+        for claim in (one, two, three):
+            await claim.settled.wait()
+
+    around(engine.run, ask)
+    assert engine.batches == [[64], [5], [60], [60], [60]]
+
+
+def test_what_expired_or_was_left_while_it_waited_is_not_run() -> None:
+    engine = GatedEngine(4)
+    engine.is_gated = True
+
+    async def ask(scheduler: Scheduler) -> None:
+        running, one = jobs([1] * 4)
+        scheduler.push(running)
+        await engine.entered()
+        expired, late = jobs([1] * 2)
+        late.deadline_s = 0.0
+        left, gone = jobs([1] * 3)
+        stays, here = jobs([1] * 1)
+        scheduler.push([*expired, *left, *stays])
+        gone.is_over = True
+        assert scheduler.release(left) == left
+        engine.let(2)
+        await one.settled.wait()
+        await here.settled.wait()
+        assert scheduler.waiting().interactive == 0
+
+    around(engine.run, ask)
+    assert engine.batches == [[4], [1]]
+
+
+def test_two_workers_run_side_by_side() -> None:
+    engine = GatedEngine(64)
+    engine.is_gated = True
+
+    async def ask(scheduler: Scheduler) -> None:
+        texts, claim = jobs(*[[1] * 8] * 2)
+        scheduler.push(texts)
+        await engine.entered(2)
+        engine.let(2)
+        await claim.settled.wait()
+
+    around(engine.run, ask, workers=2)
+    assert engine.batches == [[8], [8]]
+
+
+def test_what_the_model_raises_reaches_its_text_and_no_batch_mate() -> None:
+    def run(batch: Sequence[Ids]) -> Vectors:
+        if any(ids[0] == 13 for ids in batch):
             raise ValueError("no thirteen")
-        return np.zeros((len(batch), 1), np.float32)
+        return first_ids(batch)
 
-    async def ask() -> list[object]:
-        queue = Scheduler(run, budget=1, limit=1000, workers=1, seen=lambda real, padded, waiting: None)
-        return list(await asyncio.gather(*(queue.submit([[n]]) for n in (12, 13, 14)), return_exceptions=True))
+    async def ask(scheduler: Scheduler) -> None:
+        made = [jobs([number]) for number in (12, 13, 14)]
+        scheduler.push([job for texts, _ in made for job in texts])
+        for _, claim in made:
+            await claim.settled.wait()
+        assert [type(claim.error) for _, claim in made] == [type(None), ValueError, type(None)]
 
-    first, second, third = asyncio.run(ask())
-    assert isinstance(second, ValueError)
-    assert isinstance(first, list)
-    assert isinstance(third, list)
-
-
-def test_a_closed_scheduler_takes_nothing() -> None:
-    async def ask() -> None:
-        queue = scheduler(Recorder())
-        queue.close()
-        await queue.submit([[1]])
-
-    with pytest.raises(Closed):
-        asyncio.run(ask())
+    around(run, ask)
 
 
-def test_a_client_that_left_is_left_alone() -> None:
-    async def ask() -> list[object]:
-        queue = scheduler(Recorder(), budget=4)
-        leaving = asyncio.ensure_future(queue.submit([[1] * 4] * 3))
-        staying = asyncio.ensure_future(queue.submit([[2] * 4]))
+def test_the_workers_outlive_a_failure() -> None:
+    failures = iter([True, True, False])
+
+    def run(batch: Sequence[Ids]) -> Vectors:
+        if next(failures):
+            raise MemoryError
+        return first_ids(batch)
+
+    async def ask(scheduler: Scheduler) -> None:
+        for _ in range(3):
+            texts, claim = jobs([1])
+            scheduler.push(texts)
+            await claim.settled.wait()
+        assert claim.error is None
+
+    around(run, ask)
+
+
+def test_who_waits_when_it_closes_is_told_and_what_runs_ends() -> None:
+    engine = GatedEngine(4)
+    engine.is_gated = True
+
+    async def ask(scheduler: Scheduler) -> None:
+        running, one = jobs([1] * 4)
+        waiting, two = jobs([1] * 4)
+        scheduler.push(running)
+        await engine.entered()
+        scheduler.push(waiting)
+        scheduler.close()
+        await two.settled.wait()
+        assert isinstance(two.error, Draining)
+        with pytest.raises(Draining):
+            scheduler.push(jobs([1])[0])
+        engine.let()
+        await one.settled.wait()
+        assert one.error is None
+
+    around(engine.run, ask)
+
+
+def test_being_idle_is_no_part_of_what_a_batch_cost() -> None:
+    now_s = [0.0]
+    engine = GatedEngine()
+    engine.is_gated = True
+    landed: list[Batch] = []
+
+    async def go() -> None:
+        scheduler = Scheduler(engine.run, Backlog(4), workers=1, landed=landed.append, clock=lambda: now_s[0])
         await asyncio.sleep(0)
-        leaving.cancel()
-        return list(await asyncio.gather(leaving, staying, return_exceptions=True))
+        now_s[0] = 100.0
+        texts, claim = jobs([1] * 4, [1] * 3)
+        scheduler.push(texts)
+        for _ in range(2):
+            await engine.entered()
+            now_s[0] += 7.0
+            engine.let()
+        await claim.settled.wait()
+        scheduler.close()
+        await asyncio.to_thread(scheduler.wait, 10)
 
-    left, stayed = asyncio.run(ask())
-    assert isinstance(left, asyncio.CancelledError)
-    assert isinstance(stayed, list)
+    asyncio.run(go())
+    assert [(batch.busy_s, batch.run_s, batch.waited_s) for batch in landed] == [(7.0, 7.0, [0.0]), (7.0, 7.0, [7.0])]
+
+
+def test_a_batch_says_what_it_cost() -> None:
+    async def ask(scheduler: Scheduler) -> None:
+        texts, claim = jobs([1] * 3, [1] * 4)
+        scheduler.push(texts)
+        await claim.settled.wait()
+
+    (batch,) = around(first_ids, ask)
+    assert (batch.tokens, batch.padded, batch.lane, batch.bulk_waits) == (7, 8, Lane.INTERACTIVE, False)
+    assert batch.busy_s >= batch.run_s >= 0
+    assert all(waited_s >= 0 for waited_s in batch.waited_s)

@@ -100,6 +100,14 @@ def test_several_faults_are_all_told() -> None:
     assert len(error.why.splitlines()) == 2
 
 
+@pytest.mark.parametrize("name", ["vision-kvm-tacc", "chi-uc", "a-chi-uc-b"])
+def test_a_platform_is_not_called_like_a_site(name: str) -> None:
+    """Its leases would begin like another platform's, which could then take them for its own."""
+    with pytest.raises(SettingsError) as caught:
+        settings.load("rehearsal", platform=name)
+    assert "without the name of a site" in caught.value.why
+
+
 def test_what_is_not_toml_says_where() -> None:
     error = refusal("platform = \n")
     assert error.what == "mine.toml: not TOML"

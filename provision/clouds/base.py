@@ -7,15 +7,20 @@ Lists hold only what is ours. Every call may raise CredentialsRefused, QuotaExce
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import Protocol
 
 from provision.clouds.facts import (
+    Calendar,
     Container,
+    Credential,
     FloatingIp,
     KeyPair,
     Lease,
+    Others,
     Port,
+    Quota,
     Reservation,
     Rule,
     Server,
@@ -33,8 +38,17 @@ class Leases(Protocol):
     def list_leases(self) -> tuple[Lease, ...]:
         """Ours, the ended ones too."""
 
-    def create_lease(self, name: str, wanted: Reservation, hours: int) -> Lease:
-        """Ask for a lease from now on. Raises LeaseUnavailable when there is no slot."""
+    def count_others(self) -> Others:
+        """What of the project's leases is not ours: counted, never touched."""
+
+    def find_calendar(self, node_type: str) -> Calendar | None:
+        """When the hosts of a node type are taken; None where users may not read that."""
+
+    def create_lease(self, name: str, wanted: Reservation, hours: int, avoid: Sequence[str] = ()) -> Lease:
+        """Ask for a lease from now on. avoid: hosts not to take. Raises LeaseUnavailable when there is no slot."""
+
+    def extend_lease(self, lease_id: str, ends: int) -> Lease:
+        """Let a lease end later. Raises LeaseUnavailable when somebody else has what it holds."""
 
     def delete_lease(self, lease_id: str) -> None:
         """Give a lease back."""
@@ -135,6 +149,46 @@ class Store(Protocol):
     def delete_container(self, name: str) -> None:
         """With everything in it."""
 
+    def delete_if_empty(self, name: str) -> None:
+        """A container in which nothing is."""
+
+    def write_object(self, container: str, name: str, text: str, *, lasts_s: int = 0) -> None:
+        """Write one whole object; with lasts_s it vanishes by itself."""
+
+    def read_object(self, container: str, name: str) -> str | None:
+        """An object as text; None when it is not there."""
+
+    def list_objects(self, container: str) -> tuple[str, ...]:
+        """Names of the objects in a container; () when it is not there."""
+
+    def delete_object(self, container: str, name: str) -> None:
+        """One object."""
+
+
+class Prospect(Protocol):
+    """What a project may use at a site and what the site has: asked before anything is made. Reads only."""
+
+    def read_credential(self) -> Credential:
+        """Whose credential this is, and what it may do."""
+
+    def read_skew(self) -> float:
+        """Seconds by which the site's clock is ahead of this machine's."""
+
+    def list_services(self) -> frozenset[str]:
+        """Types of the services that the catalogue has in the site's region."""
+
+    def list_quotas(self) -> tuple[Quota, ...]:
+        """What the site tells of limits and use: servers, cores, memory, volumes, addresses, ports."""
+
+    def find_image(self, name: str) -> str:
+        """The id of the newest image of a name; '' when there is none."""
+
+    def has_flavor(self, name: str) -> bool:
+        """Whether a flavor is there."""
+
+    def has_network(self, name: str) -> bool:
+        """Whether a network is there."""
+
 
 class Cloud(Protocol):
     """One site's OpenStack APIs. Nothing is contacted before the first question."""
@@ -154,6 +208,10 @@ class Cloud(Protocol):
     @property
     def store(self) -> Store:
         """Cinder and Swift."""
+
+    @property
+    def prospect(self) -> Prospect:
+        """What may be used."""
 
     def floating_address(self) -> IPv4Address | None:
         """The floating IP of the site's entry node, or None."""

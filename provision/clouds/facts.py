@@ -23,7 +23,10 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease. status: Blazar's (PENDING ACTIVE TERMINATED ERROR and the ways between). ends: seconds since 1970."""
+    """A lease. status: Blazar's (PENDING ACTIVE TERMINATED ERROR and the ways between).
+
+    starts, ends: seconds since 1970. why: what Blazar says is wrong with it, '' when nothing is.
+    """
 
     name: str
     status: str
@@ -31,6 +34,45 @@ class Lease:
     reservations: tuple[Reservation, ...] = ()
     id: str = ""
     ends: int = 0
+    starts: int = 0
+    why: str = ""
+
+    def __repr__(self) -> str:
+        """As a wait tells it."""
+        return f"{self.status} of {self.name} {self.id}{f' ({self.why})' if self.why else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A stretch in which a host belongs to a lease. start, end: seconds since 1970. lease: its id."""
+
+    start: int
+    end: int
+    lease: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host that leases may hold, and when it is taken."""
+
+    name: str
+    busy: tuple[Busy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The hosts of one node type. asked: when, seconds since 1970."""
+
+    asked: int
+    hosts: tuple[Host, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Whose else the project is: other platforms with a lease at the site by name, and how many leases are not ours."""
+
+    platforms: tuple[str, ...] = ()
+    leases: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +214,27 @@ class Container:
     name: str
     objects: int = 0
     mib: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An application credential. unrestricted: None when nobody tells. expires: UTC as keystone writes it, '' never."""
+
+    project: str
+    roles: frozenset[str]
+    unrestricted: bool | None = None
+    expires: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much of something the project may have at a site. limit: -1 for as much as anybody likes."""
+
+    what: str
+    limit: int
+    used: int
+
+    @property
+    def left(self) -> int | None:
+        """None: no limit."""
+        return None if self.limit < 0 else self.limit - self.used

@@ -8,6 +8,7 @@ from typing import Any
 
 from provision.clouds.facts import KeyPair, Server, ServerRequest
 from provision.clouds.ownership import Owner
+from provision.clouds.prospect import newest_image
 from provision.clouds.session import Session
 from provision.errors import PreconditionMissing
 
@@ -79,13 +80,12 @@ class NovaServers:
             cloud.compute.create_volume_attachment(server_id, volume_id=volume_id)
 
     def _image(self, cloud: Any, name: str) -> str:
-        """The id of the newest image of a name: names move to newer images on a testbed."""
-        found = sorted(cloud.image.images(name=name, status="active"), key=lambda image: str(image.created_at))
+        found = newest_image(cloud, name)
         if not found:
             raise PreconditionMissing(
                 f"{self.owner.site}: no image {name}", next=f"openstack --os-cloud {self.session.entry} image list"
             )
-        return str(found[-1].id)
+        return found
 
 
 def _parse(server: Any) -> Server:

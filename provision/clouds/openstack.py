@@ -6,11 +6,13 @@ from functools import cached_property
 from ipaddress import IPv4Address
 from typing import Any
 
-from provision.clouds.base import Leases, Networks, Servers, Store
+from provision.clouds.base import Leases, Networks, Prospect, Servers, Store
 from provision.clouds.blazar import BlazarLeases
 from provision.clouds.neutron import NeutronNetworks
 from provision.clouds.nova import NovaServers
 from provision.clouds.ownership import Owner
+from provision.clouds.prospect import SiteProspect
+from provision.clouds.refusals import Refusals
 from provision.clouds.session import Session
 from provision.clouds.storage import SiteStore
 from provision.settings import Settings
@@ -27,7 +29,9 @@ class OpenStackCloud:
         self.site_name = site_name
         self.site = settings.sites[site_name]
         self.owner = Owner(settings.platform, site_name)
-        self.session = Session(site_name, self.site.cloud, settings.clouds_path, settings.env, transport)
+        # Embedded clouds lock nobody out, and every platform of theirs has the credential of one template.
+        refusals = Refusals(None if settings.embedded else settings.config_dir.parent / "refused")
+        self.session = Session(site_name, self.site.cloud, settings.clouds_path, settings.env, refusals, transport)
 
     @cached_property
     def leases(self) -> Leases:
@@ -48,6 +52,11 @@ class OpenStackCloud:
     def store(self) -> Store:
         """Cinder and Swift: a site has what its settings put there."""
         return SiteStore(self.session, self.owner, self.site.volume is not None, bool(self.site.containers))
+
+    @cached_property
+    def prospect(self) -> Prospect:
+        """What may be used."""
+        return SiteProspect(self.session, self.site.volume is not None)
 
     def floating_address(self) -> IPv4Address | None:
         """The floating IP of the site's entry node, or None."""

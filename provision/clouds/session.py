@@ -1,7 +1,7 @@
 """The way to one site's APIs: openstacksdk with an explicit entry of an explicit file, and its errors in our words.
 
-Credentials are tried once: when they were refused, every later question fails without asking again, because repeated
-refusals lock an account. Every request has a time limit; none is repeated.
+A refused credential is tried once, ever: later questions, of this run and of the next, fail without asking, because
+repeated refusals lock an account. Every request has a time limit; none is repeated.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from provision.clouds.refusals import Refusals, digest
 from provision.errors import (
     CredentialsRefused,
     LeaseUnavailable,
@@ -34,13 +35,14 @@ _NOT_NOW = (502, 503, 504)
 class Session:
     """Lazily made, then kept. path: clouds.yaml. entry: its entry. env: only for what to type next.
 
-    transport: a requests.Session instead of the network's (tests).
+    refusals: what is remembered of refused credentials. transport: a requests.Session instead of the network's.
     """
 
     site: str
     entry: str
     path: Path
     env: str
+    refusals: Refusals = field(default_factory=lambda: Refusals(None))
     transport: Any = None
     _lock: Lock = field(default_factory=Lock)
     _connection: Any = None
@@ -61,7 +63,10 @@ class Session:
         try:
             yield connection
         except foreseen as error:
-            raise self._translated(what, error) from error
+            raised = self._translated(what, error)
+            if str(getattr(error, "url", "")).endswith("/auth/tokens"):  # the token was renewed in between
+                self._remember(connection, raised)
+            raise raised from error
 
     def _connect(self, foreseen: tuple[type[Exception], ...]) -> Any:
         with self._lock:
@@ -69,15 +74,30 @@ class Session:
                 raise self._refused
             if self._connection is None:
                 connection = self._open()
+                self._refuse_what_was_refused(connection)
                 try:
                     connection.session.get_token()
                 except foreseen as error:
                     raised = self._translated("log in", error, login=True)
-                    if isinstance(raised, CredentialsRefused):
-                        self._refused = raised
+                    self._remember(connection, raised)
                     raise raised from error
                 self._connection = connection
             return self._connection
+
+    def _remember(self, connection: Any, raised: PlatformError) -> None:
+        if isinstance(raised, CredentialsRefused):
+            self._refused = raised
+            self.refusals.add(digest(connection.config.get_auth_args()), self.site, raised.why)
+
+    def _refuse_what_was_refused(self, connection: Any) -> None:
+        path = self.refusals.file(digest(connection.config.get_auth_args()))
+        if path:
+            self._refused = CredentialsRefused(
+                f"{self.site}: this credential was refused before, and is not tried again",
+                why=path.read_text().strip(),
+                next=f"put a new one into {self.path}, then: invoke doctor --env {self.env}   (or: rm {path})",
+            )
+            raise self._refused
 
     def _open(self) -> Any:
         from keystoneauth1.session import Session as KeystoneSession
@@ -106,7 +126,7 @@ class Session:
             raise PreconditionMissing(
                 f"{self.site}: {self.path} has no usable entry {self.entry!r}",
                 why=str(error),
-                next=f"add the entry, then: invoke doctor --env {self.env} --live",
+                next=f"add the entry, then: invoke doctor --env {self.env}",
             ) from error
         return Connection(config=region)
 
@@ -127,7 +147,7 @@ def refusal(what: str, status: int, text: str, *, env: str, login: bool = False)
     """
     why = f"HTTP {status}: {text}" if status else text
     low = text.lower()
-    doctor = f"invoke doctor --env {env} --live"
+    doctor = f"invoke doctor --env {env}"
     if status == 401 or (login and status in (403, 404)):
         return CredentialsRefused(
             f"{what}: credentials refused",

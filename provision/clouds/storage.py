@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from provision.clouds.facts import Container, Volume
 from provision.clouds.ownership import KEY, Owner
-from provision.clouds.session import Session
+from provision.clouds.session import Session, refusal
 
 MARK = "X-Container-Meta-Tandem"
 SEGMENTS = "+segments"
 """What S3 uploads in parts leave beside a container."""
+
+WRITER = "writer"
+"""The container of who writes now: it comes and goes with a run, so it is neither data nor a leftover."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class SiteStore:
             return ()
         with self.session.asking("list containers") as cloud:
             every = list(cloud.object_store.containers(prefix=self.owner.prefix))
-            found = [item for item in every if not item.name.endswith(SEGMENTS)]
+            passing = (SEGMENTS, f"{self.owner.prefix}{WRITER}")
+            found = [item for item in every if not item.name.endswith(passing)]
             marks = {item.name: cloud.object_store.head(f"/{item.name}").headers.get(MARK, "") for item in found}
         return tuple(
             Container(item.name, item.count, item.bytes / 2**20)
@@ -82,3 +86,36 @@ class SiteStore:
                     for item in cloud.object_store.objects(container):
                         cloud.object_store.delete_object(item, ignore_missing=True)
                     cloud.object_store.delete_container(container, ignore_missing=True)
+
+    def delete_if_empty(self, name: str) -> None:
+        """A container in which nothing is; silent if it is gone or if something is in it."""
+        with self.session.asking(f"delete container {name}") as cloud:
+            cloud.object_store.delete(f"/{name}", raise_exc=False)
+
+    def write_object(self, container: str, name: str, text: str, *, lasts_s: int = 0) -> None:
+        """Write one whole object. lasts_s: it vanishes by itself after so long; 0: never."""
+        headers = {"X-Delete-After": str(lasts_s)} if lasts_s else {}
+        with self.session.asking(f"write object {container}/{name}") as cloud:
+            cloud.object_store.put(f"/{container}/{name}", data=text.encode(), headers=headers, raise_exc=True)
+
+    def read_object(self, container: str, name: str) -> str | None:
+        """An object as text; None when it is not there (any more)."""
+        with self.session.asking(f"read object {container}/{name}") as cloud:
+            answer = cloud.object_store.get(f"/{container}/{name}", raise_exc=False)
+        if answer.status_code == 404:
+            return None
+        if answer.status_code != 200:
+            site, env = self.session.site, self.session.env
+            raise refusal(f"{site}: read object {container}/{name}", answer.status_code, answer.text, env=env)
+        return str(answer.text)
+
+    def list_objects(self, container: str) -> tuple[str, ...]:
+        """Names; () when the container is not there."""
+        with self.session.asking(f"list objects of {container}") as cloud:
+            there = any(item.name == container for item in cloud.object_store.containers(prefix=container))
+            return tuple(item.name for item in cloud.object_store.objects(container)) if there else ()
+
+    def delete_object(self, container: str, name: str) -> None:
+        """Silent if it is gone."""
+        with self.session.asking(f"delete object {container}/{name}") as cloud:
+            cloud.object_store.delete_object(name, container=container, ignore_missing=True)

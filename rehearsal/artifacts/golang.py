@@ -17,11 +17,11 @@ from itertools import groupby
 from pathlib import Path
 
 from provision import say, shell
-from provision.errors import PlatformError, PreconditionMissing, ToolMissing
+from provision.errors import PlatformError, ToolMissing
+from rehearsal.artifacts import disk
 from rehearsal.artifacts.lock import FILES, Command, Lock, Module
 from rehearsal.artifacts.store import Row, Store, write_atomic
 
-FREE_GB = 25
 PATCHED = "patched"
 MODULES_S = 900
 BUILD_S = 2400
@@ -34,7 +34,7 @@ def build(lock: Lock, store: Store, names: Iterable[str], log_dir: Path) -> list
     if not wanted:
         return []
     _require_go(lock)
-    _require_disk(store.root)
+    disk.require(store.root, disk.BUILD_GIB, "to build binaries")
     rows: list[Row] = []
     peak = 0.0
     for batch, modules in batches(lock, wanted):
@@ -218,16 +218,6 @@ def _require_go(lock: Lock) -> None:
 def numbers(version: str) -> tuple[int, ...]:
     """`go1.26.8` -> (1, 26, 8)."""
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
-
-
-def _require_disk(root: Path) -> None:
-    free = shutil.disk_usage(root).free / 1e9
-    if free < FREE_GB:
-        raise PreconditionMissing(
-            f"disk: {free:.0f} GB free, {FREE_GB} GB needed to build",
-            why=f"on the file system of {root}",
-            next="free some space or set TANDEM_CACHE to a larger disk, then the same command again",
-        )
 
 
 def _measure_gb(root: Path) -> float:

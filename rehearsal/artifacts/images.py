@@ -10,22 +10,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from provision import say
-from provision.errors import PreconditionMissing
-from rehearsal.artifacts import debian, layers, python
+from rehearsal.artifacts import debian, disk, layers, python
 from rehearsal.artifacts.layers import Entry
 from rehearsal.artifacts.lock import FILES, Image, Lock
 from rehearsal.artifacts.oci import Blob, Storage
 from rehearsal.artifacts.store import Row, Store, write_atomic
 
 Entries = Callable[[Path], Iterable[Entry]]  # given a scratch folder
-FREE_GB = 5
 MADE = {"debian": "debian", "pip": "pip", "export": "pip", "tree": "checkout"}
 
 
 def resolve(lock: Lock, store: Store, root: Path, log_dir: Path) -> tuple[Row, ...]:
     """All of them; what is there already costs a few stats. `root`: the checkout whose serving code goes in."""
     maker = Maker(lock, store, storage(store), root, log_dir)
-    _require_disk(store.root)
+    disk.require(store.root, disk.IMAGES_GIB, "to assemble images")
     return tuple(maker.image(image) for image in lock.image)
 
 
@@ -131,13 +129,3 @@ class Maker:
 
 def _has_own(image: Image) -> bool:
     return bool(image.binaries or image.files or image.folders)
-
-
-def _require_disk(root: Path) -> None:
-    free = shutil.disk_usage(root).free / 1e9
-    if free < FREE_GB:
-        raise PreconditionMissing(
-            f"disk: {free:.1f} GB free, {FREE_GB} GB needed for images",
-            why=f"on the file system of {root}",
-            next="free some space or set TANDEM_CACHE to a larger disk, then the same command again",
-        )

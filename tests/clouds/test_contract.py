@@ -116,6 +116,39 @@ def test_refused_credentials_are_tried_once(settings: Settings, tmp_path: Path) 
     assert [key for key in transport.asked if "/auth/tokens" in key] == ["POST http://10.30.0.10:5000/v3/auth/tokens"]
 
 
+def test_a_refused_credential_is_not_tried_by_the_next_run_either(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a testbed. Another credential is tried at once."""
+    monkeypatch.setenv("TANDEM_CONFIG", str(tmp_path))
+    testbed = settings.model_copy(update={"embedded": None})
+    refused = {"status": 401, "body": {"error": {"message": "no", "code": 401}}}
+    asked = []
+    for secret in ("old", "old", "new"):
+        cloud, transport = cloud_of(testbed, "kvm-tacc", tmp_path, secret=secret)
+        transport.replies["POST /auth/tokens"] = refused
+        with pytest.raises(CredentialsRefused) as caught:
+            cloud.count_servers()
+        asked.append(len(transport.asked))
+    assert asked == [1, 0, 1]
+    assert "tried once" in caught.value.why
+    (first, second) = (testbed.config_dir.parent / "refused").iterdir()
+    assert "old" not in first.read_text() + second.read_text()
+    assert first.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_credential_that_expires_during_a_run_is_refused_once(settings: Settings, tmp_path: Path) -> None:
+    """The service answers 401, the SDK asks for a new token, and that is refused."""
+    cloud, transport = cloud_of(settings, "kvm-tacc", tmp_path)
+    cloud.count_servers()
+    refused = {"status": 401, "body": {"error": {"message": "no", "code": 401}}}
+    transport.replies.update({"GET /servers/detail": refused, "POST /auth/tokens": refused})
+    for _ in range(3):
+        with pytest.raises(CredentialsRefused):
+            cloud.count_servers()
+    assert len([key for key in transport.asked if "/auth/tokens" in key]) == 2  # the login, and one renewal
+
+
 def test_a_credential_that_is_not_there_is_refused_too(settings: Settings, tmp_path: Path) -> None:
     cloud, transport = cloud_of(settings, "kvm-tacc", tmp_path)
     body = {"error": {"message": "Could not find Application Credential: i.", "code": 404}}
@@ -173,3 +206,22 @@ def test_a_full_quota_is_told_as_one(settings: Settings, tmp_path: Path) -> None
     transport.replies["POST /volumes"] = {"status": 413, "body": body}
     with pytest.raises(QuotaExceeded):
         cloud.store.create_volume("case-kvm-tacc-volume-1", 5000)
+
+
+def test_the_writer_s_container_is_neither_data_nor_a_leftover(settings: Settings, tmp_path: Path) -> None:
+    def also(rows: dict[str, Any]) -> None:
+        containers = next(row["body"] for key, row in rows.items() if "?prefix=" in key)
+        containers.append({**containers[0], "name": "case-chi-uc-writer"})
+
+    cloud, _ = cloud_of(settings, "chi-uc", tmp_path, also)
+    assert "case-chi-uc-writer" not in [container.name for container in cloud.store.list_containers()]
+
+
+def test_an_object_is_written_to_vanish_and_read_back(settings: Settings, tmp_path: Path) -> None:
+    cloud, transport = cloud_of(settings, "chi-uc", tmp_path)
+    transport.replies["PUT /case-chi-uc-writer/t"] = {"status": 201, "body": None}
+    transport.replies["GET /case-chi-uc-writer/t"] = {"status": 200, "body": "me"}
+    transport.replies["GET /case-chi-uc-writer/gone"] = {"status": 404, "body": None}
+    cloud.store.write_object("case-chi-uc-writer", "t", '"me"', lasts_s=60)
+    assert cloud.store.read_object("case-chi-uc-writer", "t") == '"me"'
+    assert cloud.store.read_object("case-chi-uc-writer", "gone") is None

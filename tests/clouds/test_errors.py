@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision.clouds.blazar import message
+from provision.clouds.blazar_words import message
 from provision.clouds.session import refusal
 
 CASES = [

@@ -10,12 +10,13 @@ from rehearsal.clouds.config.ini import Section, render
 from rehearsal.clouds.config.shared import SERVICE_USER, Subject, database, default, oslo, token_check
 from rehearsal.clouds.layout import PORTS
 
+OPEN = ("blazar:oshosts:get", "blazar:oshosts:get_allocations")
 IDENTITY_PREFIX = "identity"
 """Blazar puts a path before `/v3`; an empty one becomes `//v3`. keystone here answers under this one too."""
 
 
 def blazar(subject: Subject) -> Mapping[str, str]:
-    """blazar.conf and the one rule in which Chameleon is more open than upstream: users may list hosts."""
+    """blazar.conf and where Chameleon is more open than upstream: users may list hosts, and when they are taken."""
     site = subject.site
     endpoints = {"endpoint_type": "public"}
     sections: dict[str, Section] = {
@@ -53,4 +54,4 @@ def blazar(subject: Subject) -> Mapping[str, str]:
         "oslo_policy": {"policy_file": subject.tree.file("etc/blazar/policy.yaml")},
     }
     # JSON is YAML.
-    return {"blazar.conf": render(sections), "policy.yaml": json.dumps({"blazar:oshosts:get": ""}) + "\n"}
+    return {"blazar.conf": render(sections), "policy.yaml": json.dumps(dict.fromkeys(OPEN, "")) + "\n"}

@@ -1,0 +1,115 @@
+"""How a lease is obtained, and given back: asked for once, waited for, and told in full when it cannot be had."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+from provision import slots
+from provision.clouds.base import Leases
+from provision.clouds.blazar_words import HOST
+from provision.clouds.facts import Calendar, Lease
+from provision.errors import DeadState, LeaseUnavailable, QuotaExceeded
+from provision.leasing import DEAD, FAILED, WantedLease, live, no_slot
+from provision.wait import wait_until
+
+ACTIVE_S = 240
+SPENT = re.compile(r"would spend ([\d,.]+) SUs?, only ([\d,.]+) left")
+
+
+def obtain(door: Leases, wish: WantedLease) -> Lease:
+    """The one live lease of this name, ACTIVE. Two leases made at once can be given the same host, and one then fails.
+
+    That race is Blazar's own: it is run once more, on another host where the calendar tells which one failed.
+    Raises LeaseUnavailable (no slot, or failed twice), QuotaExceeded, DeadlineExceeded.
+    """
+    try:
+        return _obtain(door, wish, ())
+    except DeadState as first:
+        why, avoid = first.why, _failed_hosts(door, wish)
+    try:
+        return _obtain(door, wish, avoid)
+    except DeadState as again:
+        other = f" (not on {', '.join(avoid)})" if avoid else ""
+        raise LeaseUnavailable(
+            f"{wish.site}: lease {wish.name} failed twice",
+            why=f"{why}\nthen{other}: {again.why}",
+            next=f"invoke provision.lease --env {wish.env} --site {wish.site}",
+        ) from again
+
+
+def give_back(door: Leases, name: str) -> None:
+    """Every lease of a name, the ended ones too, and wait until they are gone."""
+    for lease in door.list_leases():
+        if lease.name == name:
+            door.delete_lease(lease.id)
+    wait_until(
+        f"lease {name} gone",
+        lambda: [lease.status for lease in door.list_leases() if lease.name == name],
+        lambda left: not left,
+        lambda left: FAILED in left,
+        deadline_s=ACTIVE_S,
+        every_s=1.0,
+    )
+
+
+def _obtain(door: Leases, wish: WantedLease, avoid: Sequence[str]) -> Lease:
+    """Failed ones are deleted first; what stands is never made again."""
+    listed = [lease for lease in door.list_leases() if lease.name == wish.name]
+    for lease in listed:
+        if lease.status == FAILED:
+            door.delete_lease(lease.id)
+    made = next(iter(live(listed, wish.name)), None) or _make(door, wish, avoid)
+    return wait_until(
+        f"lease {wish.name} ACTIVE",
+        lambda: next((lease for lease in door.list_leases() if lease.id == made.id), made),
+        lambda lease: lease.status == "ACTIVE",
+        lambda lease: lease.status in DEAD,
+        deadline_s=ACTIVE_S,
+        every_s=1.0,
+        next=f"invoke provision.lease --env {wish.env} --site {wish.site}",
+    )
+
+
+def _make(door: Leases, wish: WantedLease, avoid: Sequence[str]) -> Lease:
+    """Ask for a lease. What a killed run asked for may have come to pass meanwhile: then that one is kept, not ours."""
+    hours = wish.hours_from(int(time.time()))
+    try:
+        made = door.create_lease(wish.name, wish.reservation, hours, avoid)
+    except LeaseUnavailable as full:
+        raise no_slot(wish, _calendar(door, wish), full.why) from full
+    except QuotaExceeded as over:
+        raise _priced(wish, hours, over) from over
+    others = [lease for lease in live(door.list_leases(), wish.name) if lease.id != made.id]
+    if others:
+        door.delete_lease(made.id)
+    return others[0] if others else made
+
+
+def _priced(wish: WantedLease, hours: int, over: QuotaExceeded) -> QuotaExceeded:
+    """A budget that does not hold the lease: by how much, and how many hours it would hold."""
+    found = SPENT.search(over.why)
+    if not found or not wish.per_hour_su:
+        return over
+    spends, left = (float(number.replace(",", "").rstrip(".")) for number in found.groups())
+    fits_h = int(left / wish.per_hour_su)
+    file = f"provision/environments/{wish.env}.toml"
+    swap = f"sed -i '/{wish.reservation.of}/s/hours = [0-9]*/hours = {fits_h}/' {file}"
+    worth = fits_h > wish.asked.min_hours_left
+    return QuotaExceeded(
+        f"{wish.site}: {hours} h of {wish.reservation.amount} {wish.reservation.of} cost more than is left",
+        why=f"{over.why}\n{spends - left:g} SU are missing; {fits_h} h would fit",
+        next=swap if worth else "ask for more in the portal: the project's page, Recharge",
+    )
+
+
+def _calendar(door: Leases, wish: WantedLease) -> Calendar | None:
+    return door.find_calendar(wish.reservation.of) if wish.reservation.kind == HOST else None
+
+
+def _failed_hosts(door: Leases, wish: WantedLease) -> tuple[str, ...]:
+    """The hosts that failed leases of this name were given; () where nobody tells."""
+    failed = [lease.id for lease in door.list_leases() if lease.name == wish.name and lease.status == FAILED]
+    calendar = _calendar(door, wish)
+    return slots.held_by(calendar, failed) if calendar else ()
