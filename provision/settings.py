@@ -173,6 +173,12 @@ class Settings(Model):
         tail = f"-{number}" if number else ""
         return f"{self.platform}-{site}-{role}{tail}"
 
+    def containers(self, site: str) -> tuple[str, ...]:
+        """Whole names of all containers of a site, those of the applications' S3 last."""
+        own = self.sites[site]
+        roles = (self.name(site, role) for role in own.containers)
+        return (*roles, *(f"{self.platform}-{bucket}" for bucket in own.buckets))
+
     def peer_of(self, site: str) -> str:
         """The other site of the link."""
         return self.link.server if site == self.link.client else self.link.client

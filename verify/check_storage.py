@@ -25,13 +25,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One check a container of the settings."""
     if "container" in metafunc.fixturenames:
         settings = load(metafunc.config.getoption("env"))
-        roles = [role for site in settings.sites.values() for role in site.containers]
-        metafunc.parametrize("container", [f"/{name}" for name in containers(settings)], ids=roles)
+        names = containers(settings)
+        roles = [name.removeprefix(f"{settings.platform}-") for name in names]
+        metafunc.parametrize("container", [f"/{name}" for name in names], ids=roles)
 
 
 def containers(settings: Settings) -> list[str]:
     """Whole names of all containers."""
-    return [settings.name(name, role) for name, site in settings.sites.items() for role in site.containers]
+    return [container for name in settings.sites for container in settings.containers(name)]
 
 
 @pytest.fixture

@@ -57,13 +57,13 @@ NOTHING = Have()
 
 
 def want(settings: Settings, site_name: str) -> Want:
-    """Roles become whole names: <platform>-<site>-<role>."""
+    """Roles become whole names."""
     site = settings.sites[site_name]
     return Want(
         site_name,
         settings.name(site_name, "volume", 1) if site.volume else "",
         site.volume.gib if site.volume else 0,
-        tuple(settings.name(site_name, role) for role in site.containers),
+        settings.containers(site_name),
         str(KeyFile.of(settings, site_name).path) if site.containers else "",
     )
 

@@ -192,3 +192,11 @@ def test_the_schema_accepts_the_table_it_is_made_for() -> None:
     given = values.of(named("serving"), settings("rehearsal"))["stages"]["canary"]
     assert set(stage["required"]) == set(given)
     assert set(stage["properties"]) == set(given)
+
+
+@by_environment
+def test_every_bucket_of_the_applications_is_a_container_that_storage_makes_and_removes(env: str) -> None:
+    own = settings(env)
+    held = {*values.of(named("s3", env), own)["buckets"], "s3-meta"}
+    assert {f"{own.platform}-{name}" for name in held} <= set(own.containers("chi-uc"))
+    assert set(own.sites["chi-uc"].buckets) <= held
