@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pipelines.ingest.errors import StageAway, StageError
 
-AGAIN = (429, 503)  # queue full, with Retry-After; no model loaded, or stopping
+AGAIN = (429, 503, 504)  # more waits than the target allows; no model loaded, or stopping; not done in time
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0)  # a stage that starts anew is back within these
 ANSWER_S = 120.0
 
