@@ -23,7 +23,14 @@ def test_texts_go_in_batches_and_vectors_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "away", [Reply(503, b"no model"), Reply(429, b"busy"), ConnectionRefusedError(), RemoteDisconnected("")]
+    "away",
+    [
+        Reply(503, b"no model"),
+        Reply(429, b"busy"),
+        Reply(504, b"late"),
+        ConnectionRefusedError(),
+        RemoteDisconnected(""),
+    ],
 )
 def test_a_stage_that_is_away_is_asked_again(away: Reply | Exception) -> None:
     pauses: list[float] = []
