@@ -102,7 +102,7 @@ def test_the_cluster_has_the_nodes_of_the_inventory_and_no_others(site: Site) ->
 def test_the_cluster_was_made_from_the_present_inputs(site: Site, settings: Settings) -> None:
     """The hash recorded in the cluster is that of today's inventory, variables and playbooks."""
     recorded = site.kube.get("configmap", namespace=cluster.SYSTEM, name=cluster.RECORD)[0]["data"]
-    assert recorded["inputs"] == cluster.inputs_hash(settings, site.name)
+    assert recorded["inputs"] == cluster.inputs_hash(settings, site.name, recorded["engine"])
     assert recorded["version"] == settings.kubernetes.version
 
 
