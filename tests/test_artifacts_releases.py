@@ -60,7 +60,12 @@ def test_a_file_with_another_sum_is_never_served(tmp_path: Path) -> None:
 
 def test_nobody_is_asked_for_them_without_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(vendor, "is_reachable", lambda url: bool(asked.append(url)))
+
+    def is_reachable(url: str) -> bool:
+        asked.append(url)
+        return False
+
+    monkeypatch.setattr(vendor, "is_reachable", is_reachable)
     monkeypatch.setattr(checkout, "missing", lambda: "cluster/kubespray is empty")
     releases.fetch(LOCK, Store(tmp_path))
     assert asked == []
