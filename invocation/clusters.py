@@ -8,7 +8,7 @@ from invocation.frame import COMMON, finish, help, options
 
 
 @task(help={**COMMON, "node": "a worker's name in the inventory"})
-def remove_node(
+def remove(
     _c: Context, node: str, env: str = "", site: str = "", platform: str = "", yes: bool = False, json: bool = False
 ) -> None:
     """Drain a worker and take it out of its cluster (Kubespray's remove_node.yml); its server stays."""
@@ -28,13 +28,13 @@ def reset(
 
 
 @task(help=help("env", "site", "platform", "json"))
-def upgrade_check(_c: Context, env: str = "", site: str = "", platform: str = "", json: bool = False) -> None:
+def upgrades(_c: Context, env: str = "", site: str = "", platform: str = "", json: bool = False) -> None:
     """What the pinned version means for each node: current, upgraded by provision.kubespray, or refused; asks only."""
     from provision import clustering
 
-    finish(lambda: clustering.upgrade_check(options(env, site, platform, True, json)), json)
+    finish(lambda: clustering.upgrades(options(env, site, platform, True, json)), json)
 
 
 def collection() -> Collection:
-    """`cluster`: remove-node, reset, upgrade-check."""
-    return Collection("cluster", remove_node, reset, upgrade_check)
+    """`cluster`: remove, reset, upgrades."""
+    return Collection("cluster", remove, reset, upgrades)

@@ -19,8 +19,8 @@ from provision.state import Run
 def remove_node(options: Options, node: str) -> Json:
     """Drain a worker and take it out of its cluster. Raises PreconditionMissing where Kubespray did not make that."""
     settings = settings_of(options)
-    _one_site(options, f"cluster.remove-node {node}")
-    with session(settings, "cluster.remove-node", options.site) as (_, sites):
+    _one_site(options, f"cluster.remove {node}")
+    with session(settings, "cluster.remove", options.site) as (_, sites):
         site, started = chosen_sites(sites, options.site)[options.site], time.monotonic()
         _made_by_kubespray(site, f"invoke provision.nodes --site {site.name}   # a server made anew joins again")
         _must_type(settings, options, node, f"drain {node} of {site.name} and take it out of its cluster")
@@ -47,7 +47,7 @@ def reset(options: Options) -> Json:
     return _told(settings, started)
 
 
-def upgrade_check(options: Options) -> Json:
+def upgrades(options: Options) -> Json:
     """What the pinned version means for each node that stands. Reads only."""
     settings = settings_of(options)
     sites = chosen_sites(open_sites(settings, Run(settings.state_dir)), options.site)

@@ -6,7 +6,7 @@ Meaning: every node Ready without pressure at the pinned version, CoreDNS availa
     must, `kubeadm` (our playbooks: init and join). A cluster that stands keeps the engine that made it.
 Look: kubectl through an ssh forward; on each node, whether it has joined (a server made anew has not).
 Recover: `invoke provision.kubespray --site S` finishes what was cut off, joins a server made anew, starts a stopped
-    kubelet. A worker taken out on purpose: `invoke cluster.remove-node NODE --site S`, then out of the environment's
+    kubelet. A worker taken out on purpose: `invoke cluster.remove NODE --site S`, then out of the environment's
     file. From the start: `invoke cluster.reset --site S`, then this. By hand: ansible-playbook with cluster/*.cfg and
     .state/<env>/inventory/<site>/hosts.ini; on a host: journalctl -u kubelet. What only an init can set (subnets,
     kubelet) is refused by kubeadm on a running cluster: make the servers anew. node1 lost is a restore.

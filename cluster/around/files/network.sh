@@ -13,7 +13,7 @@ routed() {
 # Whether it does not run, or a file is newer than its start (whole seconds: in doubt it is).
 is_stale() {
     systemctl is-active --quiet tandem-pods || return 0
-    # shellcheck disable=SC2086 (two paths without spaces)
+    # shellcheck disable=SC2086
     [ -n "$(find $files -newermt "$(systemctl show -p ActiveEnterTimestamp --value tandem-pods)")" ]
 }
 

@@ -28,7 +28,7 @@ for path in ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/
 case $1 in
 hold)
     [ ! -e $mark ] || exit 0
-    # shellcheck disable=SC2086 (a list)
+    # shellcheck disable=SC2086
     mask $timers
     await_apt
     # shellcheck disable=SC2086
