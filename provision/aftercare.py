@@ -18,7 +18,8 @@ from provision.wait import never, wait_until
 
 PROBE_S, DEADLINE_S = 30.0, 120.0
 NAME = "kubernetes.default.svc.cluster.local"
-CONFIG = "/etc/kubernetes/kubelet-config.yaml"
+CONFIGS = ("/etc/kubernetes/kubelet-config.yaml", "/var/lib/kubelet/config.yaml")
+"""The kubelet's, by Kubespray and by kubeadm."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ def dns_address(services: IPv4Network) -> str:
     return str(services[3])
 
 
-def faults(told: Resolving, services: IPv4Network) -> Iterator[str]:
-    """In words; none for a host that resolves as it should."""
+def faults(told: Resolving, server: str, api: str) -> Iterator[str]:
+    """In words; none for a host that resolves as it should. server: cluster DNS; api: what NAME leads to."""
     for resolver in told.resolvers:
-        if resolver == dns_address(services):
+        if resolver == server:
             yield f"{told.path} names cluster DNS ({resolver}): CoreDNS would forward to itself"
         elif ip_address(resolver).is_loopback:
             yield f"{told.path} names {resolver}: in CoreDNS's pod that is CoreDNS"
-    if str(services[1]) not in told.answers:
-        yield f"cluster DNS at {dns_address(services)} answers {NAME} with {', '.join(told.answers) or 'nothing'}"
+    if api not in told.answers:
+        yield f"cluster DNS at {server} answers {NAME} with {', '.join(told.answers) or 'nothing'}"
 
 
 def check(site: Site) -> None:
@@ -51,7 +52,7 @@ def check(site: Site) -> None:
     found: list[str] = []
 
     def look() -> Sequence[str]:
-        found[:] = _faults(site)
+        found[:] = look_up(site, dns_address(site.own.services_cidr))
         return tuple(found)
 
     try:
@@ -72,14 +73,15 @@ def check(site: Site) -> None:
         ) from late
 
 
-def _faults(site: Site) -> list[str]:
-    services, names = site.own.services_cidr, [node.name for node in site.own.nodes]
-    asked = {"config": CONFIG, "server": dns_address(services), "name": NAME}
+def look_up(site: Site, server: str) -> list[str]:
+    """What is wrong with every host's resolvers and with cluster DNS at `server` as it reaches it; reads only."""
+    names, api = [node.name for node in site.own.nodes], str(site.own.services_cidr[1])
+    asked = {"configs": CONFIGS, "server": server, "name": NAME}
 
     def ask(name: str) -> list[str]:
         told = on_host(site, name, "resolving.py", asked, PROBE_S)
         seen = Resolving(told["path"], tuple(told["resolvers"]), tuple(told["answers"]))
-        return [f"{name}: {fault}" for fault in faults(seen, services)]
+        return [f"{name}: {fault}" for fault in faults(seen, server, api)]
 
     with ThreadPoolExecutor(max_workers=len(names)) as pool:
         return [fault for found in pool.map(ask, names) for fault in found]

@@ -62,9 +62,11 @@ def source() -> str:
 def missing() -> str:
     """Why there is no checkout to work with, or ''. Looks at this machine only; `obtain` proves it."""
     where = source()
-    if "://" in where or is_checkout(Path(where)) or is_checkout(_fetched()) or _is_repository(Path(where)):
+    if "://" in where or is_checkout(Path(where)) or _is_repository(Path(where)):
         return ""
-    return "cluster/kubespray is empty" if where == str(SUBMODULE) else f"{SOURCE}={where} is no checkout"
+    if where != str(SUBMODULE):
+        return f"{SOURCE}={where} is no checkout"
+    return "" if is_checkout(_fetched()) else "cluster/kubespray is empty"
 
 
 def obtain() -> Path:
@@ -73,6 +75,8 @@ def obtain() -> Path:
     if "://" not in where and is_checkout(Path(where)):
         found = Path(where).resolve()
     else:
+        if reason := missing():
+            raise PreconditionMissing(f"no checkout of Kubespray {lock().version}", why=reason, next=INIT)
         found = _fetched()
         if not is_checkout(found):
             _fetch(where, found)
@@ -95,8 +99,6 @@ def _is_repository(path: Path) -> bool:
 
 def _fetch(where: str, target: Path) -> None:
     """Only the one commit. A fetch that was killed is done again over what it left."""
-    if (reason := missing()) and "://" not in where:
-        raise PreconditionMissing(f"no checkout of Kubespray {lock().version}", why=reason, next=INIT)
     target.mkdir(parents=True, exist_ok=True)
     git: list[str | Path] = ["git", "-C", target]
     try:
@@ -126,5 +128,5 @@ def _prove(path: Path) -> None:
 
 
 def _wrong(path: Path, why: str) -> PreconditionMissing:
-    next = INIT if path == SUBMODULE else f"git -C {path} checkout --force {lock().commit}"
-    return PreconditionMissing(f"{path}: not Kubespray {lock().version} as it was released", why=why, next=next)
+    undo = f"git -C {path} checkout --force {lock().commit} && git -C {path} clean -df"
+    return PreconditionMissing(f"{path}: not Kubespray {lock().version} as it was released", why=why, next=undo)

@@ -82,6 +82,16 @@ def test_a_source_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         checkout.obtain()
 
 
+def test_what_was_fetched_before_serves_an_empty_submodule_but_no_wrong_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path))
+    populate(tmp_path / "kubespray" / checkout.lock().commit[:12])
+    assert checkout.missing() == ""
+    monkeypatch.setenv(checkout.SOURCE, str(tmp_path))
+    assert checkout.missing() != ""
+
+
 def test_the_locked_commit_unedited_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     populate(checkout.SUBMODULE)
     git(monkeypatch, commit=checkout.lock().commit)

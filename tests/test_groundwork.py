@@ -16,7 +16,7 @@ from provision.settings import ENVIRONMENTS, Registry, parse
 GOOD = Host(python=(3, 12), free_gib=30.0, free_percent=75.0, nofile=1048576, skew_s=0.1)
 FILES = checkout.lock().files
 VENDORS = {file.path: file.sha256 for file in FILES}
-SERVICES = IPv4Network("10.233.0.0/18")
+DNS = (aftercare.dns_address(IPv4Network("10.233.0.0/18")), "10.233.0.1")
 WELL = Resolving("/etc/resolv.conf", ("8.8.8.8",), ("10.233.0.1",))
 
 
@@ -106,7 +106,7 @@ def test_the_questions_go_to_the_mirror_with_its_credentials_or_to_the_vendors_w
 
 
 def test_a_host_that_resolves_well_has_no_fault() -> None:
-    assert list(aftercare.faults(WELL, SERVICES)) == []
+    assert list(aftercare.faults(WELL, *DNS)) == []
 
 
 @pytest.mark.parametrize(
@@ -119,5 +119,5 @@ def test_a_host_that_resolves_well_has_no_fault() -> None:
     ],
 )
 def test_a_resolver_loop_and_a_silent_cluster_dns_are_told(changed: dict[str, Any], told: str) -> None:
-    (found,) = aftercare.faults(replace(WELL, **changed), SERVICES)
+    (found,) = aftercare.faults(replace(WELL, **changed), *DNS)
     assert told in found

@@ -65,14 +65,14 @@ def test_the_resolvers_are_those_of_the_file_that_the_kubelet_names(
     config = tmp_path / "kubelet.yaml"
     config.write_text(f"kind: KubeletConfiguration\n{line.format(resolv)}\n")
     monkeypatch.setattr(socket, "socket", lambda *_given: Asked(reply=b""))
-    told = answer("resolving.py", {"config": str(config), "server": "10.233.0.3", "name": "a.b"})
+    told = answer("resolving.py", {"configs": ["/nowhere", str(config)], "server": "10.233.0.3", "name": "a.b"})
     assert told == {"path": str(resolv), "resolvers": ["127.0.0.53", "8.8.8.8"], "answers": []}
 
 
 def test_an_answer_of_cluster_dns_is_read_as_it_comes(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     record = b"\xc0\x0c" + struct.pack(">2HIH", 1, 1, 5, 4) + bytes([10, 233, 0, 1])
     monkeypatch.setattr(socket, "socket", lambda *_given: Asked(reply=record))
-    told = answer("resolving.py", {"config": "/nowhere", "server": "10.233.0.3", "name": "kubernetes.default.svc"})
+    told = answer("resolving.py", {"configs": ["/nowhere"], "server": "10.233.0.3", "name": "kubernetes.default.svc"})
     assert told["answers"] == ["10.233.0.1"]
     assert told["path"] == "/etc/resolv.conf"
 

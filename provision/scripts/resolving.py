@@ -13,13 +13,11 @@ from pathlib import Path
 asked = json.load(sys.stdin)
 
 
-def resolv_conf(config: str) -> str:
+def resolv_conf(configs: list[str]) -> str:
     """The file that the kubelet hands to pods that do not use cluster DNS: CoreDNS is one."""
-    try:
-        named = re.search(r'^resolvConf:\s*"?([^"\s]+)', Path(config).read_text(), re.M)
-    except OSError:
-        named = None
-    return named.group(1) if named else "/etc/resolv.conf"
+    texts = (Path(config).read_text() for config in configs if Path(config).is_file())
+    named = (re.search(r'^resolvConf:\s*"?([^"\s]+)', text, re.M) for text in texts)
+    return next((found.group(1) for found in named if found), "/etc/resolv.conf")
 
 
 def resolvers(path: str) -> list[str]:
@@ -47,5 +45,5 @@ def look_up(server: str, name: str) -> list[str]:
     return [socket.inet_ntoa(record.group(1)) for record in records] if answer[:2] == question[:2] else []
 
 
-path = resolv_conf(asked["config"])
+path = resolv_conf(asked["configs"])
 json.dump({"path": path, "resolvers": resolvers(path), "answers": look_up(asked["server"], asked["name"])}, sys.stdout)
