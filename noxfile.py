@@ -13,6 +13,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from provision import checkout
 from provision.paths import cache_dir
 from provision.verification import side_by_side
 
@@ -85,6 +86,14 @@ def rules(session: nox.Session) -> None:
     promtool = str(cache_dir() / "tools" / "promtool")  # nox looks for a bare name on its own PATH only
     for verb, folder in (("check", "apps/prometheus/chart/rules"), ("test", "tests/apps/rules")):
         session.run(promtool, verb, "rules", *sorted(map(str, Path(folder).glob("*.yaml"))), external=True)
+
+
+@nox.session(venv_backend="none")
+def kubespray(session: nox.Session) -> None:
+    """Kubespray itself over the inventories of both environments: syntax, its validate_inventory, our lock. No host."""
+    if reason := checkout.missing():
+        session.skip(f"Kubespray itself: not run here ({reason})")
+    session.run("python", "-m", "tests.kubespray_run", external=True)
 
 
 @nox.session(venv_backend="none")

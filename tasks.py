@@ -9,7 +9,7 @@ import os
 
 from invoke import Collection, Context, task
 
-from invocation import applications, leases, provisioning, rehearsing
+from invocation import applications, clusters, leases, provisioning, rehearsing
 from invocation.frame import finish, help, options
 from provision.paths import cache_dir
 
@@ -28,5 +28,10 @@ def doctor(
 
 
 namespace = Collection(
-    provisioning.collection(), leases.collection(), rehearsing.collection(), *applications.collections(), doctor=doctor
+    provisioning.collection(),
+    clusters.collection(),
+    leases.collection(),
+    rehearsing.collection(),
+    *applications.collections(),
+    doctor=doctor,
 )

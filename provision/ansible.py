@@ -1,4 +1,4 @@
-"""The door to Ansible: a venv of its own from requirements/ansible.lock, made when needed; failures read from its log.
+"""The door to Ansible: a venv of its own from a lock, made when needed; progress and failures read from its log.
 
 A failed playbook is a StepFailed that names task, host, the program's own words and the line in the log.
 """
@@ -9,9 +9,9 @@ import fcntl
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,6 @@ from provision import shell
 from provision.errors import StepFailed, ToolMissing
 from provision.settings import ROOT, cache_dir
 
-LOCK = ROOT / "requirements" / "ansible.lock"
-CONFIG = ROOT / "cluster" / "ansible.cfg"
 INSTALL_DEADLINE_S = 300.0
 HOST_FAILED = (2, 4)  # a task failed, a host was unreachable: the log says which
 TAIL_LINES = 8
@@ -29,6 +27,20 @@ TAIL_LINES = 8
 _FAILED = re.compile(r"^(?:fatal|failed): \[(?P<host>[^\]]+)\].*? => (?P<result>\{.*\})$")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>.*?)\]")
+_PLAY = re.compile(r"^PLAY \[(?P<name>.*?)\]")
+_IGNORED = "...ignoring"
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """An Ansible of one kind. lock: what its venv holds. env: what the playbooks need to be told besides."""
+
+    lock: Path
+    config: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+OURS = Kit(ROOT / "requirements" / "ansible.lock", ROOT / "cluster" / "ansible.cfg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +53,46 @@ class Failure:
     line: int
 
 
-def play(playbook: Path, inventory: Path, *, home: Path, log: Path, deadline_s: float, next: str) -> None:
-    """Run a playbook over an inventory, output appended to `log`, a line every 30 s.
+def play(
+    playbook: Path,
+    inventory: Path,
+    *,
+    home: Path,
+    log: Path,
+    deadline_s: float,
+    next: str,
+    kit: Kit = OURS,
+    words: Sequence[str] = (),
+) -> None:
+    """Run a playbook over an inventory, output appended to `log`, a line every 30 s with the phase and task count.
 
-    home: where Ansible keeps its scratch files. Raises StepFailed, CommandFailed, DeadlineExceeded.
+    home: where Ansible keeps its scratch files. words: more of the command line. Raises StepFailed, CommandFailed,
+    DeadlineExceeded.
     """
-    program = install() / "ansible-playbook"
-    before = log.read_text().count("\n") if log.exists() else 0
+    program = install(kit.lock) / "ansible-playbook"
+    before = log.read_text(errors="replace").count("\n") if log.exists() else 0
     # Unbuffered: the log names the task that runs, also while it runs and when it is killed.
-    env = {"ANSIBLE_CONFIG": str(CONFIG), "ANSIBLE_HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    env = {"ANSIBLE_CONFIG": str(kit.config), "ANSIBLE_HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
     answer = shell.run(
-        [program, "-i", inventory, playbook],
+        [program, "-i", inventory, *words, playbook],
         deadline_s=deadline_s,
         ok=(0, *HOST_FAILED),
-        env=env,
+        env={**env, **kit.env},
         log=log,
-        heartbeat=f"{playbook.name} at {inventory.parent.name}",
+        heartbeat=lambda: f"{playbook.name} at {inventory.parent.name}: {progress(_lines(log), start=before)}",
     )
     if answer.code == 0:
         return
-    found = first_failure(log.read_text(errors="replace").splitlines(), start=before)
+    found = first_failure(_lines(log), start=before)
     if found is None:
         found = Failure("a task", "a host", f"exit code {answer.code}, but the log has no failed task", before + 1)
     what = f"{playbook.name}: {found.task!r} failed at {found.host}"
     raise StepFailed(what, why=found.why, log=f"{log}:{found.line}", next=next)
 
 
-def install() -> Path:
-    """The `bin` of the venv that holds exactly requirements/ansible.lock. Raises ToolMissing without uv."""
-    folder = cache_dir() / "venvs" / f"ansible-{sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+def install(lock: Path) -> Path:
+    """The `bin` of the venv that holds exactly what a lock names. Raises ToolMissing without uv."""
+    folder = cache_dir() / "venvs" / f"{lock.stem}-{sha256(lock.read_bytes()).hexdigest()[:12]}"
     stamp = folder / ".complete"
     if stamp.exists():
         return folder / "bin"
@@ -78,23 +101,42 @@ def install() -> Path:
             uv, python = _uv(), folder / "bin" / "python"
             shell.run([uv, "venv", "-q", "--allow-existing", "--python", sys.executable, folder], deadline_s=60.0)
             shell.run(
-                [uv, "pip", "sync", "-q", "--require-hashes", "--python", python, LOCK],
+                [uv, "pip", "sync", "-q", "--require-hashes", "--python", python, lock],
                 deadline_s=INSTALL_DEADLINE_S,
-                heartbeat="ansible-core",
+                heartbeat=f"ansible for {lock.name}",
             )
             stamp.touch()
     return folder / "bin"
 
 
+def progress(lines: list[str], *, start: int = 0) -> str:
+    """How far a playbook is: `Install etcd, task 214: Gen_certs | ...`. start: the run's first line, from 0."""
+    play, task, count = "", "", 0
+    for line in lines[start:]:
+        if begun := _PLAY.match(line):
+            play = begun["name"]
+        elif begun := _TASK.match(line):
+            task, count = begun["name"], count + 1
+    return f"{play}, task {count}: {task}" if count else "starting"
+
+
 def first_failure(lines: list[str], *, start: int = 0) -> Failure | None:
-    """The first failed task at or after line `start` (counted from 0), or None."""
-    task = ""
+    """The first failed task at or after line `start` (counted from 0), or None. One that is ignored is none."""
+    task, found = "", list[Failure]()
     for number, line in enumerate(lines[start:], start=start + 1):
         if begun := _TASK.match(line):
+            if found:
+                break
             task = begun["name"]
         elif failed := _FAILED.match(line):
-            return Failure(task, failed["host"], _words(failed["result"]), number)
-    return None
+            found.append(Failure(task, failed["host"], _words(failed["result"]), number))
+        elif line == _IGNORED and found:
+            found.pop()
+    return found[0] if found else None
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines() if log.exists() else []
 
 
 def _words(result: str) -> str:

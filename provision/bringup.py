@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from provision import cloud_config, credentials, leasing
+from provision import cloud_config, credentials, leasing, say
 from provision.clouds.blazar_words import FLAVOR
 from provision.clouds.facts import KeyPair, Server, ServerRequest
 from provision.errors import DeadlineExceeded, PreconditionMissing, StepFailed
@@ -48,7 +48,7 @@ def make_server(site: Site, want: Want, machine: Machine) -> None:
     door.create_server(
         ServerRequest(
             name=machine.name,
-            image=site.own.image,
+            image=_image(site, machine),
             flavor=flavor,
             port=machine.port,
             key=want.key,
@@ -170,9 +170,11 @@ def mount_disk(site: Site, want: Want, machine: Machine) -> None:
         )
 
 
-def open_firewall(site: Site, _want: Want, machine: Machine) -> None:
-    """The commands that cloud-init ran at the first boot, again."""
-    site.hosts.script(machine.node, cloud_config.shell_lines(cloud_config.firewall_commands(site.own.network.rules)))
+def set_firewall(site: Site, machine: Machine, has: Iterable[str]) -> None:
+    """Close what is not planned, then the commands that cloud-init ran at the first boot. has: what is let in now."""
+    closings = cloud_config.closing_commands(set(has) - set(machine.firewall))
+    commands = [*closings, *cloud_config.firewall_commands(site.own.network.rules)]
+    site.hosts.script(machine.node, cloud_config.shell_lines(commands))
 
 
 def write_auth(site: Site, _want: Want, machine: Machine) -> None:
@@ -193,6 +195,20 @@ def _reserved(site: Site, want: Want, machine: Machine) -> tuple[str, dict[str, 
     if reservation.kind == FLAVOR:
         return reservation.id, {}  # the private flavor that the lease made is called by the reservation's id
     return site.own.node(machine.node).flavor, {"reservation": reservation.id}
+
+
+def _image(site: Site, machine: Machine) -> str:
+    """The id that the image's name means today, recorded: a testbed's names move on to newer images."""
+    name, next = site.own.image, f"openstack --os-cloud {site.own.cloud} image list"
+    found = site.cloud.prospect.find_image(name)
+    if not found:
+        raise PreconditionMissing(f"{site.name}: no image {name}", next=next)
+    site.run.event("image", site=site.name, server=machine.name, image=name, id=found)
+    say.line("nodes", "image", f"{machine.name}: {name} is {found}")
+    others = sorted({server.image for server in site.cloud.servers.list_servers() if server.image} - {found})
+    if others:
+        say.warn(f"{site.name}: {name} has moved on; its other servers run {', '.join(others)}")
+    return found
 
 
 def _named(site: Site, name: str) -> list[Server]:

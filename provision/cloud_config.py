@@ -49,6 +49,21 @@ def firewall_commands(rules: Iterable[Rule]) -> list[list[str]]:
     return [*commands, ["firewall-cmd", "--quiet", "--reload"]]
 
 
+def closing_commands(openings: Iterable[str]) -> list[list[str]]:
+    """firewalld let in no more what node_facts told of and nobody planned; good after the reload that follows."""
+    commands = []
+    for opening in sorted(openings):
+        kind, _, what = opening.rpartition(" ")
+        if kind == "service":
+            words = [f"--remove-service={what}"]
+        elif kind:
+            words = ["--zone=trusted", f"--remove-{'source' if what[:1].isdigit() else 'interface'}={what}"]
+        else:
+            words = [f"--remove-port={what}"]
+        commands.append(["firewall-cmd", "--quiet", "--permanent", *words])
+    return commands
+
+
 def _opening(rule: Rule) -> str:
     """A source that may do anything is trusted; a port is open to all. Raises SettingsError for a port for some."""
     if rule.protocol == "any":

@@ -14,18 +14,23 @@ from typing import Any
 
 import yaml
 
-from provision.errors import PreconditionMissing, SettingsError
 from provision.settings import ROOT, Registry, Settings, SiteSettings
+from provision.settings import Node as NodeSettings
 from provision.state import write_atomic
 
 FOLDER = ROOT / "cluster"
 GROUPS = ("kube_control_plane", "etcd", "kube_node")
 HOSTS = "hosts.ini"
+CHECKSUMS = "group_vars/all/zz_checksums.yml"
+KUBESPRAY = "kubespray"
 NO_CONFIG = Path("ssh_config")
 SYSTEM = "kube-system"
 RECORD = "tandem-cluster"
 QUERY = ("get", "nodes,deployments,configmaps", "-n", SYSTEM, "-o", "json", "--request-timeout=10s")
 PLAYBOOK = FOLDER / "playbooks" / "kubeadm.yml"
+AROUND = FOLDER / "around"
+SHARED = ("library", "templates")
+"""What Kubespray's plays of ours take from the kubeadm engine's."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a cluster's API told. inputs: the hash recorded in it, or ''."""
+    """What a cluster's API told. inputs, base, engine: what is recorded in it, or ''."""
 
     nodes: tuple[Node, ...]
     has_dns: bool
     inputs: str
+    base: str = ""
+    engine: str = ""
 
 
 def inventory_dir(settings: Settings, site_name: str) -> Path:
@@ -54,21 +61,38 @@ def inventory_dir(settings: Settings, site_name: str) -> Path:
     return settings.state_dir / "inventory" / site_name
 
 
-def write_inventory(settings: Settings, site_name: str, ssh_config: Path) -> Path:
-    """Write the inventory of a site; returns its hosts file."""
+def write_inventory(
+    settings: Settings, site_name: str, ssh_config: Path, engine: str, sums: Mapping[str, str] | None = None
+) -> Path:
+    """Write the inventory of a site; returns its hosts file. sums: of files that a mirror built itself, by variable."""
     folder = inventory_dir(settings, site_name)
-    for name, text in render(settings, site_name, ssh_config).items():
+    files = dict(render(settings, site_name, ssh_config, engine))
+    files[CHECKSUMS] = yaml.safe_dump(dict(sums or {}))
+    for name, text in files.items():
         write_atomic(folder / name, text)
+    for path in (folder / "group_vars" / "all").iterdir():  # Ansible would read what another engine's run left
+        if str(path.relative_to(folder)) not in files:
+            path.unlink()
     return folder / HOSTS
 
 
-def render(settings: Settings, site_name: str, ssh_config: Path) -> Mapping[str, str]:
+def render(settings: Settings, site_name: str, ssh_config: Path, engine: str) -> Mapping[str, str]:
     """The inventory's files: path -> text. Files of group_vars/all are read in the order of their names."""
-    files = {HOSTS: _hosts(settings.sites[site_name], ssh_config), "group_vars/all/cluster.yml": _own("cluster.yml")}
-    if settings.kubernetes.container_hosts:
-        files["group_vars/all/container_hosts.yml"] = _own("container_hosts.yml")
+    names = ["cluster.yml", *(["kubespray.yml"] if engine == KUBESPRAY else [])]
+    names += ["container_hosts.yml"] if settings.kubernetes.container_hosts else []
+    files = {HOSTS: _hosts(settings.sites[site_name], ssh_config)}
+    files |= {f"group_vars/all/{name}": _own(name) for name in names}
     files["group_vars/all/site.yml"] = yaml.safe_dump(site_variables(settings, site_name), sort_keys=False)
     return files
+
+
+def variables(settings: Settings, site_name: str, engine: str) -> Mapping[str, Any]:
+    """All variables of an inventory, later files over earlier ones, as Ansible reads them."""
+    files = render(settings, site_name, NO_CONFIG, engine)
+    merged: dict[str, Any] = {}
+    for name in sorted(name for name in files if name.startswith("group_vars/all/")):
+        merged |= yaml.safe_load(files[name])
+    return merged
 
 
 def site_variables(settings: Settings, site_name: str) -> Mapping[str, Any]:
@@ -78,23 +102,29 @@ def site_variables(settings: Settings, site_name: str) -> Mapping[str, Any]:
         "kube_version": settings.kubernetes.version,
         "kube_pods_subnet": str(site.pods_cidr),
         "kube_service_addresses": str(site.services_cidr),
+        "host_firewall": not site.network.security_groups,
         **_sources(settings.registry),
     }
 
 
-def inputs_hash(settings: Settings, site_name: str) -> str:
+def inputs_hash(settings: Settings, site_name: str, engine: str) -> str:
     """One hash over engine, inventory, variables and playbooks. No path of this machine is in it."""
-    digest = sha256(settings.kubernetes.engine.encode())
-    for name, text in {**render(settings, site_name, NO_CONFIG), **_playbooks()}.items():
-        digest.update(f"\0{name}\0{text}".encode())
-    return digest.hexdigest()[:16]
+    return _digest(engine, render(settings, site_name, NO_CONFIG, engine))
 
 
-def record(settings: Settings, site_name: str) -> Mapping[str, Any]:
+def base_hash(settings: Settings, site_name: str, engine: str) -> str:
+    """The same without the workers: where it is unchanged, a cluster lacks nothing but nodes."""
+    site = settings.sites[site_name]
+    stem = site.model_copy(update={"nodes": tuple(node for node in site.nodes if node not in workers(site))})
+    return _digest(engine, {**render(settings, site_name, NO_CONFIG, engine), HOSTS: _hosts(stem, NO_CONFIG)})
+
+
+def record(settings: Settings, site_name: str, engine: str) -> Mapping[str, Any]:
     """The ConfigMap that says, in the cluster itself, what it was made from."""
     data = {
-        "inputs": inputs_hash(settings, site_name),
-        "engine": settings.kubernetes.engine,
+        "inputs": inputs_hash(settings, site_name, engine),
+        "base": base_hash(settings, site_name, engine),
+        "engine": engine,
         "version": settings.kubernetes.version,
     }
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": RECORD, "namespace": SYSTEM}, "data": data}
@@ -106,7 +136,8 @@ def read(answer: str) -> Seen:
     nodes = tuple(_node(item) for (kind, _), item in objects.items() if kind == "Node")
     dns = objects.get(("Deployment", "coredns"), {}).get("status", {})
     recorded = objects.get(("ConfigMap", RECORD), {}).get("data", {})
-    return Seen(nodes, dns.get("availableReplicas", 0) > 0, recorded.get("inputs", ""))
+    has_dns = dns.get("availableReplicas", 0) > 0
+    return Seen(nodes, has_dns, *(recorded.get(key, "") for key in ("inputs", "base", "engine")))
 
 
 def faults(node: Node | None, version: str) -> list[str]:
@@ -130,25 +161,9 @@ def labels(site: SiteSettings) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def check_settings(settings: Settings, site_name: str) -> None:
-    """Refuse what the chosen engine cannot make. Raises SettingsError."""
-    planes = settings.sites[site_name].in_group("kube_control_plane")
-    if settings.kubernetes.engine == "kubeadm" and len(planes) != 1:
-        raise SettingsError(
-            f"{settings.env}.toml: {site_name} has {len(planes)} control planes",
-            why="the kubeadm engine makes clusters with exactly one node in kube_control_plane",
-            next=f"edit provision/environments/{settings.env}.toml",
-        )
-
-
-def check_engine(settings: Settings) -> None:
-    """Refuse the Kubespray engine where its checkout is missing. Raises PreconditionMissing."""
-    if settings.kubernetes.engine == "kubespray":
-        raise PreconditionMissing(
-            "the Kubespray engine cannot run",
-            why="cluster/kubespray is not what cluster/kubespray.lock names",
-            next=f'set kubernetes.engine = "kubeadm" in provision/environments/{settings.env}.toml',
-        )
+def workers(site: SiteSettings) -> tuple[NodeSettings, ...]:
+    """The nodes that carry neither control plane nor etcd."""
+    return tuple(node for node in site.nodes if not {"kube_control_plane", "etcd"} & set(node.groups))
 
 
 def _hosts(site: SiteSettings, ssh_config: Path) -> str:
@@ -210,7 +225,16 @@ def _own(name: str) -> str:
     return (FOLDER / "group_vars" / name).read_text()
 
 
-def _playbooks() -> dict[str, str]:
-    found = (path for path in (FOLDER / "playbooks").rglob("*.*") if path.is_file() and path.suffix != ".pyc")
+def _digest(engine: str, files: Mapping[str, str]) -> str:
+    digest = sha256(engine.encode())
+    for name, text in {**files, **_playbooks(engine)}.items():
+        digest.update(f"\0{name}\0{text}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _playbooks(engine: str) -> dict[str, str]:
+    kubeadm = FOLDER / "playbooks"
+    folders = [AROUND, *(kubeadm / name for name in SHARED)] if engine == KUBESPRAY else [kubeadm]
+    found = (path for folder in folders for path in folder.rglob("*.*") if path.is_file() and path.suffix != ".pyc")
     files = [FOLDER / "kubespray.lock", *sorted(found)]
     return {str(path.relative_to(FOLDER)): path.read_text() for path in files}

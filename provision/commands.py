@@ -11,6 +11,7 @@ from provision import (
     capacity,
     capacity_table,
     embedded,
+    engines,
     feasibility,
     planning,
     pricing,
@@ -109,7 +110,7 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
     return {
         "env": settings.env,
         "platform": settings.platform,
-        "engine": settings.kubernetes.engine,
+        "engine": engines.choose(settings).engine,
         "changes": [planning.row(plan, change) for plan in plans for change in plan.changes],
         "exit_code": exit_code(refused),
         "price": price.as_json(),
@@ -179,7 +180,7 @@ def _must_fit(
     """Nothing is leased for what cannot run, or cannot be paid. Raises the first refusal."""
     names = {step.NAME for step in steps}
     if SIZED & names:
-        refusals: list[PlatformError] = list(feasibility.shape_refusals(settings))
+        refusals: list[PlatformError] = [*feasibility.shape_refusals(settings), *engines.refusals(settings)]
         if "lease" in names and settings.spends:
             refusals += feasibility.refusals(settings, planning.price(settings, sites, asked=True))
         for refusal in refusals:

@@ -38,6 +38,13 @@ def disk_needed(settings: Settings) -> tuple[int, str]:
     return int(gib), str(why)
 
 
+def missing_releases(settings: Settings) -> dict[str, str]:
+    """Release files that Kubespray needs and the embedded environment has not: name -> where it may be put by hand."""
+    if settings.embedded is None:
+        return {}
+    return {str(name): str(place) for name, place in _entry(settings, settings.embedded.releases)(settings).items()}
+
+
 def _entry(settings: Settings, name: str) -> Any:
     module, _, function = name.partition(":")
     try:

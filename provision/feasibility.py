@@ -24,7 +24,7 @@ def refusals(settings: Settings, price: Price) -> tuple[PreconditionMissing, ...
 
 def shape_refusals(settings: Settings) -> tuple[DoesNotFit, ...]:
     """What is wrong whatever stands already: networks that overlap, leases that do not hold their nodes."""
-    return (*_overlaps(settings), *_leases(settings))
+    return (*overlaps(settings), *_leases(settings))
 
 
 def wanted_quotas(settings: Settings, site_name: str, have: Mapping[str, int]) -> Mapping[str, int]:
@@ -63,7 +63,8 @@ def quota_refusals(
     )
 
 
-def _overlaps(settings: Settings) -> Iterator[DoesNotFit]:
+def overlaps(settings: Settings) -> Iterator[DoesNotFit]:
+    """Each pair of networks, of hosts, pods or services at either site, that share addresses."""
     networks = [
         (f"{name} {kind}", key, cidr)
         for name, site in settings.sites.items()

@@ -154,14 +154,21 @@ def _host(want: Want, machine: Machine, have: Have, server: Server | None) -> It
             yield Change("update", f"volume {want.volume}", f"not attached to {machine.node}")
         if not (attached and told.mounted):
             yield Change("run", f"disk {machine.node}", f"not mounted at {want.mount}")
-    if told.answers and not set(machine.firewall) <= set(told.firewall):
-        missing = sorted(set(machine.firewall) - set(told.firewall))
-        yield Change("update", f"firewall {machine.node}", f"does not let in {', '.join(missing)}")
+    if told.answers and machine.firewall and (fault := _firewall_fault(set(machine.firewall), set(told.firewall))):
+        yield Change("update", f"firewall {machine.node}", fault)
     if not (told.answers and _has_auth(told, have.auth)):
         why = "absent, other, or readable to others" if told.answers else "nothing seen of it yet"
         yield Change("update", f"auth {machine.node}", f"registry auth file {why}")
     if told.gpus < machine.gpus:
         yield Change("run", f"gpu {machine.node}", f"{told.gpus} of {machine.gpus} answer NVML")
+
+
+def _firewall_fault(wanted: set[str], has: set[str]) -> str:
+    """Exactly what is planned is let in, since nothing else stands between such a host and the world."""
+    closed, open_ = ", ".join(sorted(wanted - has)), ", ".join(sorted(has - wanted))
+    return "; ".join(
+        [*([f"does not let in {closed}"] if closed else []), *([f"lets in {open_}, not planned"] if open_ else [])]
+    )
 
 
 def _has_auth(told: Told, digest: str) -> bool:

@@ -67,7 +67,10 @@ def firewall():
     found = ["trusted " + item.get("address", "") for item in trusted.findall("source")]
     found += ["trusted " + item.get("name", "") for item in trusted.findall("interface")]
     found += ["%s/%s" % (item.get("port"), item.get("protocol")) for item in public.findall("port")]
-    return found + ["22/tcp" for item in public.findall("service") if item.get("name") == "ssh"]
+    services = [item.get("name", "") for item in public.findall("service")]
+    found += ["22/tcp"] if "ssh" in services else []
+    # dhcpv6-client is the host's own question for an address, in every image.
+    return found + ["service " + name for name in services if name not in ("ssh", "dhcpv6-client")]
 
 def gpus():
     try:
@@ -104,7 +107,8 @@ class Question:
 class Told:
     """A host's answer. answers: False when ssh did not. cloud_init: running, done, or `error: ...`.
 
-    files: path -> `sha256 mode`. firewall: what firewalld lets in, e.g. `trusted 10.1.0.0/16`, `22/tcp`.
+    files: path -> `sha256 mode`. firewall: what firewalld lets in, e.g. `trusted 10.1.0.0/16`, `22/tcp`,
+    `service cockpit`.
     """
 
     answers: bool = False

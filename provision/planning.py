@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from provision import feasibility, pricing, say
+from provision import engines, feasibility, pricing, say
 from provision.engine import Plan
 from provision.errors import PlatformError
 from provision.pricing import Price
@@ -27,7 +27,7 @@ def show(settings: Settings, plans: Sequence[Plan], price: Price) -> None:
         if plan.refused:
             say.failure(plan.refused)
     total = sum(len(plan.changes) for plan in plans)
-    say.line("tandem", "plan", f"{total} changes; {price.text()}; engine: {settings.kubernetes.engine}")
+    say.line("tandem", "plan", f"{total} changes; {price.text()}; engine: {engines.choose(settings).text()}")
     for caveat in settings.caveats:
         say.line("tandem", "note", caveat)
 
@@ -42,7 +42,7 @@ def refusals(
     settings: Settings, sites: Mapping[str, Site], plans: Sequence[Plan], price: Price, *, asked: bool
 ) -> list[PlatformError]:
     """Why a plan cannot run, besides its capacity; quotas are read only where servers are still to be made."""
-    found: list[PlatformError] = list(feasibility.refusals(settings, price))
+    found: list[PlatformError] = [*feasibility.refusals(settings, price), *engines.refusals(settings)]
     missing = [name for name in sites if any(p.site == name and p.step == "nodes" and p.changes for p in plans)]
     for name in missing if asked else ():
         try:

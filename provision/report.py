@@ -10,7 +10,7 @@ from html import escape
 from importlib.metadata import version
 from pathlib import Path
 
-from provision import verification
+from provision import engines, verification
 from provision.engine import Result
 from provision.settings import Settings
 from provision.state import Run, write_atomic
@@ -115,7 +115,7 @@ def _page(settings: Settings, run: Run, events: Sequence[dict[str, object]]) -> 
     check_rows = [(check.name, check.outcome, f"{check.seconds:.1f}s", check.why) for check in checks]
     differ = [(what, how.strip(), "real") for what, _, how in (caveat.partition(":") for caveat in settings.caveats)]
     differ += [
-        ("engine", settings.kubernetes.engine, "kubespray"),
+        ("engine", engines.choose(settings).text(), "kubespray"),
         ("clouds", "OpenStack on this machine" if settings.embedded else "Chameleon", "Chameleon"),
         ("images", settings.registry.mirror or "upstream", "upstream"),
     ]

@@ -97,10 +97,11 @@ class Registry(Model):
 
 
 class Kubernetes(Model):
-    """What both clusters run. `engine`: who installs it."""
+    """What both clusters run. engine: who installs it; fallback: who does where Kubespray's files cannot be had."""
 
     version: str = "1.35.4"
     engine: Literal["kubeadm", "kubespray"]
+    fallback: Literal["", "kubeadm"] = ""
     container_hosts: bool = False
 
 
@@ -112,6 +113,7 @@ class Embedded(Model):
     is_up: str
     seal: str
     disk: str
+    releases: str
 
 
 class Settings(Model):

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,12 +46,12 @@ def run(
     stdin: str | None = None,
     redact: Sequence[str] = (),
     log: Path | None = None,
-    heartbeat: str = "",
+    heartbeat: str | Callable[[], str] = "",
 ) -> Result:
     """Run to the end. `ok`: exit codes that are answers; any other is CommandFailed with the output's tail.
 
     env: added to ours. stdin: text sent in. redact: strings replaced in every message.
-    log: output is appended there, not captured. heartbeat: what to say every 30 s while it runs.
+    log: output is appended there, not captured. heartbeat: what to say every 30 s while it runs, or who tells.
     Raises ToolMissing, CommandFailed, DeadlineExceeded.
     """
     words = tuple(str(word) for word in argv)
@@ -173,7 +173,7 @@ class _Output:
 class _Heartbeat:
     """Says a line every 30 s until stopped."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str | Callable[[], str]) -> None:
         self.what = what
         self.over = threading.Event()
         self.started = time.monotonic()
@@ -181,7 +181,8 @@ class _Heartbeat:
 
     def _beat(self) -> None:
         while not self.over.wait(HEARTBEAT_S):
-            say.line("tandem", "wait", f"{self.what} ({time.monotonic() - self.started:.0f} s)")
+            what = self.what if isinstance(self.what, str) else self.what()
+            say.line("tandem", "wait", f"{what} ({time.monotonic() - self.started:.0f} s)")
 
     def stop(self) -> None:
         self.over.set()

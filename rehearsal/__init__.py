@@ -53,3 +53,11 @@ def disk_needed(_settings: Settings) -> tuple[int, str]:
 
     need = disk.needed(cache_dir())
     return need.gib, need.why
+
+
+def missing_releases(_settings: Settings) -> dict[str, str]:
+    """Release files that Kubespray needs and that are not in the cache: name -> where it may be put by hand."""
+    from provision.paths import cache_dir
+    from rehearsal import artifacts
+
+    return artifacts.missing_releases(cache_dir())

@@ -43,7 +43,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     # A real ~/.config/tandem or ~/.cache/tandem must not decide whether a test passes.
     monkeypatch.setenv("TANDEM_CONFIG", str(tmp_path_factory.getbasetemp() / "config"))
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    for name in ("TANDEM_ENV", "TANDEM_PLATFORM"):
+    for name in ("TANDEM_ENV", "TANDEM_PLATFORM", "TANDEM_KUBESPRAY"):
         monkeypatch.delenv(name, raising=False)
     disable_socket(allow_unix_socket=True)
     yield

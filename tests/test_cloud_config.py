@@ -63,3 +63,20 @@ def test_the_disk_is_formatted_only_when_blkid_finds_nothing() -> None:
 def test_a_volume_is_found_by_what_virtio_tells_of_its_id() -> None:
     assert cloud_config.device("c5710a5d-09e2-41f5-ba6b-e63e9bfddfb3") == "/dev/disk/by-id/virtio-c5710a5d-09e2-41f5-b"
     assert cloud_config.device("") == ""
+
+
+def test_what_nobody_planned_is_closed_where_it_was_opened() -> None:
+    found = cloud_config.closing_commands(["8265/tcp", "service cockpit", "trusted 0.0.0.0/0", "trusted docker0"])
+    assert [command[3:] for command in found] == [
+        ["--remove-port=8265/tcp"],
+        ["--remove-service=cockpit"],
+        ["--zone=trusted", "--remove-source=0.0.0.0/0"],
+        ["--zone=trusted", "--remove-interface=docker0"],
+    ]
+    assert {" ".join(command[:3]) for command in found} == {"firewall-cmd --quiet --permanent"}
+
+
+def test_nobody_updates_a_host_at_its_first_boot() -> None:
+    for site in load("chameleon", platform="case").sites.values():
+        told = json.loads(cloud_config.user_data(site).partition("\n")[2])
+        assert (told["package_update"], told["package_upgrade"]) == (False, False)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import yaml
 
 from provision import cluster
 from provision.cluster import Node
-from provision.errors import PreconditionMissing, SettingsError
 from provision.settings import ENVIRONMENTS, ROOT, Settings, parse
 
 REHEARSAL = ENVIRONMENTS / "rehearsal.toml"
@@ -46,17 +44,8 @@ def replaced(old: str, new: str) -> Settings:
 def inventory(site: str, env: str = "rehearsal") -> ConfigParser:
     """A rendered hosts file. Only Ansible reads host lines; here their first word is the key."""
     parser = ConfigParser(allow_no_value=True, delimiters=(" ", "="))
-    parser.read_string(cluster.render(settings(env), site, Path("/state/ssh config"))[cluster.HOSTS])
+    parser.read_string(cluster.render(settings(env), site, Path("/state/ssh config"), "kubeadm")[cluster.HOSTS])
     return parser
-
-
-def variables(found: Settings, site: str) -> Mapping[str, Any]:
-    """All variables of a rendered inventory, later files over earlier ones, as Ansible reads them."""
-    files = cluster.render(found, site, cluster.NO_CONFIG)
-    merged: dict[str, Any] = {}
-    for name in sorted(name for name in files if name.startswith("group_vars/all/")):
-        merged |= yaml.safe_load(files[name])
-    return merged
 
 
 def test_the_inventory_has_kubesprays_groups() -> None:
@@ -85,7 +74,7 @@ def test_ssh_goes_through_our_config_as_the_site_s_user() -> None:
 
 
 def test_the_rehearsal_s_variables_name_its_mirror_for_every_upstream() -> None:
-    found = variables(settings(), "chi-uc")
+    found = cluster.variables(settings(), "chi-uc", "kubeadm")
     assert found["kube_version"] == "1.35.4"
     assert (found["kube_pods_subnet"], found["kube_service_addresses"]) == ("10.234.64.0/18", "10.234.0.0/18")
     assert found["dl_k8s_io_url"] == "http://10.30.0.5:8080/dl.k8s.io"
@@ -95,7 +84,7 @@ def test_the_rehearsal_s_variables_name_its_mirror_for_every_upstream() -> None:
 
 
 def test_the_testbed_s_variables_name_the_vendors_and_nothing_of_containers() -> None:
-    found = variables(settings("chameleon"), "kvm-tacc")
+    found = cluster.variables(settings("chameleon"), "kvm-tacc", "kubespray")
     assert found["dl_k8s_io_url"] == "https://dl.k8s.io"
     assert "containerd_registries_mirrors" not in found
     assert "files_repo" not in found
@@ -108,11 +97,28 @@ def test_the_file_for_container_hosts_holds_nothing_else() -> None:
     assert set(found) == OF_CONTAINER_HOSTS
 
 
-def test_the_inputs_hash_is_one_per_site_and_does_not_know_this_machine() -> None:
-    one, other = cluster.inputs_hash(settings(), "kvm-tacc"), cluster.inputs_hash(settings(), "chi-uc")
+def test_no_file_of_variables_says_again_what_another_says() -> None:
+    """But for the one of container hosts, whose keys are listed above."""
+    own = {path.name: set(yaml.safe_load(path.read_text())) for path in (cluster.FOLDER / "group_vars").glob("*.yml")}
+    assert own["cluster.yml"] & own["kubespray.yml"] == set()
+    assert own["container_hosts.yml"] & own["kubespray.yml"] == set()
+    rendered = set(cluster.site_variables(settings(), "kvm-tacc"))
+    assert rendered & set.union(*own.values()) == set()
+
+
+def test_the_kubespray_engine_has_variables_of_its_own() -> None:
+    found = cluster.variables(settings("chameleon"), "chi-uc", "kubespray")
+    assert (found["loadbalancer_apiserver_localhost"], found["host_firewall"]) == (False, True)
+    assert "/etc/containerd/conf.d" in found["containerd_extra_args"]
+    assert "loadbalancer_apiserver_localhost" not in cluster.variables(settings(), "chi-uc", "kubeadm")
+
+
+@pytest.mark.parametrize("engine", ["kubeadm", "kubespray"])
+def test_the_inputs_hash_is_one_per_site_and_does_not_know_this_machine(engine: str) -> None:
+    one, other = (cluster.inputs_hash(settings(), site, engine) for site in ("kvm-tacc", "chi-uc"))
     assert one != other
-    assert one == cluster.inputs_hash(settings(), "kvm-tacc")
-    texts = cluster.render(settings(), "kvm-tacc", cluster.NO_CONFIG).values()
+    assert one == cluster.inputs_hash(settings(), "kvm-tacc", engine)
+    texts = cluster.render(settings(), "kvm-tacc", cluster.NO_CONFIG, engine).values()
     assert [text for text in texts if str(ROOT) in text] == []
 
 
@@ -120,24 +126,48 @@ def test_the_inputs_hash_is_one_per_site_and_does_not_know_this_machine() -> Non
     "old, new",
     [
         ('version = "1.35.4"', 'version = "1.35.5"'),
-        ('engine = "kubeadm"', 'engine = "kubespray"'),
         ('address = "10.31.1.13"', 'address = "10.31.1.14"'),
         ('mirror = "10.30.0.5:5000"', 'mirror = "10.30.0.6:5000"'),
     ],
 )
 def test_a_changed_input_changes_the_hash(old: str, new: str) -> None:
-    assert cluster.inputs_hash(replaced(old, new), "kvm-tacc") != cluster.inputs_hash(settings(), "kvm-tacc")
+    assert hashed(replaced(old, new)) != hashed(settings())
+    assert hashed(settings(), "kubespray") != hashed(settings())
 
 
 def test_another_site_s_change_leaves_the_hash() -> None:
-    changed = replaced('address = "10.32.1.11"', 'address = "10.32.1.12"')
-    assert cluster.inputs_hash(changed, "kvm-tacc") == cluster.inputs_hash(settings(), "kvm-tacc")
+    assert hashed(replaced('address = "10.32.1.11"', 'address = "10.32.1.12"')) == hashed(settings())
+
+
+def test_a_worker_more_or_elsewhere_leaves_the_base_and_nothing_else_does() -> None:
+    def base(found: Settings) -> str:
+        return cluster.base_hash(found, "kvm-tacc", "kubespray")
+
+    assert base(replaced('address = "10.31.1.13"', 'address = "10.31.1.14"')) == base(settings())
+    assert base(replaced('address = "10.31.1.11"', 'address = "10.31.1.14"')) != base(settings())
+    assert base(replaced('mirror = "10.30.0.5:5000"', 'mirror = "10.30.0.6:5000"')) != base(settings())
+
+
+def test_an_inventory_written_anew_leaves_no_file_of_another_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "inventory_dir", lambda _settings, site: tmp_path / site)
+    hosts = cluster.write_inventory(
+        settings(), "kvm-tacc", Path("/c"), "kubespray", {"runc_binary_checksum": "sha256:aa"}
+    )
+    folder = hosts.parent / "group_vars" / "all"
+    assert "sha256:aa" in (folder / "zz_checksums.yml").read_text()
+    cluster.write_inventory(settings(), "kvm-tacc", Path("/c"), "kubeadm")
+    found = sorted(path.name for path in folder.iterdir())
+    assert found == ["cluster.yml", "container_hosts.yml", "site.yml", "zz_checksums.yml"]
+    assert (folder / "zz_checksums.yml").read_text() == "{}\n"
 
 
 def test_the_record_says_what_the_cluster_was_made_from() -> None:
-    found = cluster.record(settings(), "kvm-tacc")
+    found = cluster.record(settings(), "kvm-tacc", "kubeadm")
     assert found["metadata"] == {"name": "tandem-cluster", "namespace": "kube-system"}
-    assert found["data"]["inputs"] == cluster.inputs_hash(settings(), "kvm-tacc")
+    assert found["data"]["inputs"] == hashed(settings())
+    assert found["data"]["engine"] == "kubeadm"
 
 
 def test_labels_lead_pods_to_the_volume_and_the_gpu() -> None:
@@ -145,21 +175,6 @@ def test_labels_lead_pods_to_the_volume_and_the_gpu() -> None:
     assert cluster.labels(sites["kvm-tacc"])["node1"] == {"tandem.io/volume": "block"}
     assert cluster.labels(sites["kvm-tacc"])["node2"] == {}
     assert cluster.labels(sites["chi-uc"]) == {"gpu1": {"nvidia.com/gpu.present": "true"}}
-
-
-def test_the_kubeadm_engine_refuses_a_second_control_plane() -> None:
-    found = replaced('groups = ["kube_node"]', 'groups = ["kube_control_plane"]')
-    with pytest.raises(SettingsError, match="kvm-tacc has 3 control planes"):
-        cluster.check_settings(found, "kvm-tacc")
-    cluster.check_settings(found, "chi-uc")
-
-
-def test_the_kubespray_engine_is_refused_without_its_checkout() -> None:
-    cluster.check_engine(settings())
-    with pytest.raises(PreconditionMissing) as caught:
-        cluster.check_engine(settings("chameleon"))
-    assert "kubespray.lock" in caught.value.why
-    assert "chameleon.toml" in caught.value.next
 
 
 def test_a_cluster_is_read_from_one_answer() -> None:
@@ -170,7 +185,11 @@ def test_a_cluster_is_read_from_one_answer() -> None:
                     node("node1", Ready="True", DiskPressure="True", MemoryPressure="False"),
                     node("node2", Ready="Unknown"),
                     {"kind": "Deployment", "metadata": {"name": "coredns"}, "status": {"availableReplicas": 1}},
-                    {"kind": "ConfigMap", "metadata": {"name": "tandem-cluster"}, "data": {"inputs": "abc"}},
+                    {
+                        "kind": "ConfigMap",
+                        "metadata": {"name": "tandem-cluster"},
+                        "data": {"inputs": "abc", "base": "b"},
+                    },
                 ]
             }
         )
@@ -179,13 +198,18 @@ def test_a_cluster_is_read_from_one_answer() -> None:
         Node("node1", "1.35.4", is_ready=True, pressure=("DiskPressure",), labels={"a": "b"}),
         Node("node2", "1.35.4", is_ready=False, labels={"a": "b"}),
     )
-    assert (seen.has_dns, seen.inputs) == (True, "abc")
+    assert (seen.has_dns, seen.inputs, seen.base, seen.engine) == (True, "abc", "b", "")
 
 
 def test_an_empty_cluster_has_no_dns_and_no_record() -> None:
     assert cluster.read('{"items": []}') == cluster.Seen((), False, "")
     bare = {"kind": "Deployment", "metadata": {"name": "coredns"}, "status": {}}
     assert not cluster.read(json.dumps({"items": [bare]})).has_dns
+
+
+def hashed(found: Settings, engine: str = "kubeadm") -> str:
+    """The hash of kvm-tacc's inputs."""
+    return cluster.inputs_hash(found, "kvm-tacc", engine)
 
 
 def node(name: str, **conditions: str) -> dict[str, Any]:

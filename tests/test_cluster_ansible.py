@@ -16,6 +16,7 @@ from provision.errors import StepFailed
 from provision.settings import ROOT
 
 PLAYBOOKS = FOLDER / "playbooks"
+LOCK = ansible.OURS.lock
 OUTPUT = """\
 PLAY [Prepare the hosts] *****************************************************
 
@@ -49,6 +50,26 @@ def test_a_hidden_failure_says_that_it_is_hidden() -> None:
     assert found.why == "the output has been hidden"
 
 
+def test_a_failure_that_is_ignored_is_none() -> None:
+    lines = [
+        "TASK [Get currently-deployed etcd version] ***",
+        'fatal: [node1]: FAILED! => {"msg": "No such file"}',
+        "...ignoring",
+        "TASK [Download file] ***",
+        'fatal: [node2]: FAILED! => {"msg": "404"}',
+    ]
+    assert ansible.first_failure(lines[:3]) is None
+    assert ansible.first_failure(lines) == Failure("Download file", "node2", "404", 5)
+
+
+def test_progress_is_the_phase_the_count_and_the_task_that_runs() -> None:
+    assert ansible.progress([]) == "starting"
+    assert ansible.progress(OUTPUT.splitlines()) == "Prepare the hosts, task 2: Fetch the binaries"
+    assert ansible.progress([*OUTPUT.splitlines(), *OUTPUT.splitlines()[:4]], start=10).startswith(
+        "Prepare the hosts, task 1"
+    )
+
+
 def test_an_unreachable_host_is_a_failure_and_a_retry_is_none() -> None:
     lines = [
         "TASK [Gather] ***",
@@ -69,7 +90,7 @@ def test_earlier_runs_in_the_same_log_are_passed_over() -> None:
 def test_a_failed_playbook_names_task_host_and_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "kubespray.log"
     log.write_text("an earlier run\n")
-    monkeypatch.setattr(ansible, "install", lambda: tmp_path)
+    monkeypatch.setattr(ansible, "install", lambda _lock: tmp_path)
     monkeypatch.setattr(shell, "run", fake_run(code=2, output=OUTPUT, log=log))
     with pytest.raises(StepFailed) as caught:
         play(log)
@@ -80,7 +101,7 @@ def test_a_failed_playbook_names_task_host_and_place(tmp_path: Path, monkeypatch
 
 def test_a_playbook_that_failed_silently_is_still_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "kubespray.log"
-    monkeypatch.setattr(ansible, "install", lambda: tmp_path)
+    monkeypatch.setattr(ansible, "install", lambda _lock: tmp_path)
     monkeypatch.setattr(shell, "run", fake_run(code=4, output="", log=log))
     with pytest.raises(StepFailed, match="failed at a host"):
         play(log)
@@ -96,13 +117,14 @@ def test_the_venv_is_named_after_the_lock_and_made_once(tmp_path: Path, monkeypa
         folder(tmp_path).mkdir(parents=True, exist_ok=True)
 
     monkeypatch.setattr(shell, "run", run)
-    assert ansible.install() == ansible.install() == folder(tmp_path) / "bin"
+    assert ansible.install(LOCK) == ansible.install(LOCK) == folder(tmp_path) / "bin"
     assert [call[1:3] for call in calls] == [["venv", "-q"], ["pip", "sync"]]
     assert "--require-hashes" in calls[1]
 
 
-def test_the_lock_pins_ansible_core_alone_by_hash_and_names_no_address() -> None:
-    text = (ROOT / "requirements" / "ansible.lock").read_text()
+@pytest.mark.parametrize("name", ["ansible", "kubespray"])
+def test_the_lock_pins_ansible_core_by_hash_and_names_no_address(name: str) -> None:
+    text = (ROOT / "requirements" / f"{name}.lock").read_text()
     assert "ansible-core==2.18." in text
     assert "://" not in text
     assert [line for line in text.splitlines() if "==" in line and not line.endswith("\\")] == []
@@ -113,7 +135,10 @@ def test_the_checkout_to_come_is_pinned_by_commit() -> None:
     assert (found["version"], len(found["commit"])) == ("v2.31.0", 40)
 
 
-@pytest.mark.parametrize("path", sorted(PLAYBOOKS.rglob("*.yml")), ids=lambda path: path.name)
+PLAYS = [*sorted(PLAYBOOKS.rglob("*.yml")), *sorted((FOLDER / "around").glob("*.yml"))]
+
+
+@pytest.mark.parametrize("path", PLAYS, ids=lambda path: path.name)
 def test_what_handles_a_secret_is_never_logged(path: Path) -> None:
     """Every task that touches a token or the registry's password says no_log."""
     tasks = [task for task in walk(yaml.safe_load(path.read_text())) if "name" in task]
@@ -122,7 +147,14 @@ def test_what_handles_a_secret_is_never_logged(path: Path) -> None:
         for task in tasks
         if any(
             word in yaml.safe_dump(own(task))
-            for word in ("token create", "hosts.toml.j2", "join.yaml.j2", "docker/config.json")
+            for word in (
+                "token create",
+                "hosts.toml.j2",
+                "join.yaml.j2",
+                "docker/config.json",
+                "with_credentials",
+                "auths",
+            )
         )
     ]
     assert [task["name"] for task in secret if task.get("no_log") is not True] == []
@@ -152,7 +184,7 @@ def fake_run(*, code: int, output: str, log: Path) -> Any:
 
 def folder(cache: Path) -> Path:
     """The venv's folder of today's lock."""
-    digest = sha256(ansible.LOCK.read_bytes()).hexdigest()[:12]
+    digest = sha256(LOCK.read_bytes()).hexdigest()[:12]
     return cache / "venvs" / f"ansible-{digest}"
 
 

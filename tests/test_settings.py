@@ -82,7 +82,7 @@ def test_an_unknown_key_deep_inside_is_named_with_its_path() -> None:
     [
         ("cpu_scale = 0.04", "cpu_scale = 3", "cpu_scale"),
         ('cidr = "10.31.1.0/24"', 'cidr = "10.31.1.1/24"', "sites.kvm-tacc.network.cidr"),
-        ('engine = "kubeadm"', 'engine = "k3s"', "kubernetes.engine"),
+        ('engine = "kubespray"', 'engine = "k3s"', "kubernetes.engine"),
         ('kind = "flavor:instance"', 'kind = "flavour"', "sites.kvm-tacc.lease.kind"),
         ("amount = 3", "amount = 0", "sites.kvm-tacc.lease.amount"),
         ('platform = "rehearsal"', 'platform = "No Capitals"', "platform"),
@@ -94,7 +94,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(old: str, new: str, key: 
 
 
 def test_several_faults_are_all_told() -> None:
-    text = rehearsal("cpu_scale = 0.04", "cpu_scale = 3").replace('engine = "kubeadm"', 'engine = "k3s"')
+    text = rehearsal("cpu_scale = 0.04", "cpu_scale = 3").replace('engine = "kubespray"', 'engine = "k3s"')
     error = refusal(text)
     assert error.what == "mine.toml: 2 wrong"
     assert len(error.why.splitlines()) == 2

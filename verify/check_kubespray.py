@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from provision import cluster
+from provision import aftercare, cluster
 from provision.settings import Settings
 from provision.shell import Result
 from provision.site import Site
@@ -102,7 +102,7 @@ def test_the_cluster_has_the_nodes_of_the_inventory_and_no_others(site: Site) ->
 def test_the_cluster_was_made_from_the_present_inputs(site: Site, settings: Settings) -> None:
     """The hash recorded in the cluster is that of today's inventory, variables and playbooks."""
     recorded = site.kube.get("configmap", namespace=cluster.SYSTEM, name=cluster.RECORD)[0]["data"]
-    assert recorded["inputs"] == cluster.inputs_hash(settings, site.name)
+    assert recorded["inputs"] == cluster.inputs_hash(settings, site.name, recorded["engine"])
     assert recorded["version"] == settings.kubernetes.version
 
 
@@ -124,6 +124,13 @@ def test_the_api_and_its_etcd_are_ready(site: Site) -> None:
     lines = site.kube.run("get", "--raw", "/readyz?verbose").stdout.splitlines()
     assert [line for line in lines if line.startswith("[-]")] == []
     assert "[+]etcd ok" in lines
+
+
+def test_no_host_s_resolvers_lead_back_to_cluster_dns(site: Site) -> None:
+    """Else CoreDNS forwards to itself from its next restart on; and cluster DNS answers from every host."""
+    found = site.kube.get("services", namespace=cluster.SYSTEM)
+    (server,) = {item["spec"]["clusterIP"] for item in found if item["metadata"]["name"] in ("kube-dns", "coredns")}
+    assert aftercare.look_up(site, server) == []
 
 
 def test_cluster_dns_answers_in_a_pod_on_every_node(node: NodeUnderTest, probes: Callable[[Site], Probes]) -> None:

@@ -175,17 +175,18 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server. status: nova's. fault: nova's words when it is in ERROR."""
+    """A server. status: nova's. fault: nova's words when it is in ERROR. image: the id of what it was made from."""
 
     name: str
     status: str
     fault: str = ""
     id: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRequest:
-    """A server to make. Either the flavor is a reservation's, or the hint names one."""
+    """A server to make. image: an id. Either the flavor is a reservation's, or the hint names one."""
 
     name: str
     image: str

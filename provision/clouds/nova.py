@@ -8,14 +8,13 @@ from typing import Any
 
 from provision.clouds.facts import KeyPair, Server, ServerRequest
 from provision.clouds.ownership import Owner
-from provision.clouds.prospect import newest_image
 from provision.clouds.session import Session
 from provision.errors import PreconditionMissing
 
 
 @dataclass(frozen=True)
 class NovaServers:
-    """Nova (and Glance, for the image's id) at one site."""
+    """Nova at one site."""
 
     session: Session
     owner: Owner
@@ -39,7 +38,7 @@ class NovaServers:
             hints = {"scheduler_hints": dict(request.hints)} if request.hints else {}
             cloud.compute.create_server(
                 name=request.name,
-                image_id=self._image(cloud, request.image),
+                image_id=request.image,
                 flavor_id=request.flavor,
                 networks=[{"port": port.id}],
                 key_name=request.key,
@@ -79,20 +78,13 @@ class NovaServers:
         with self.session.asking(f"attach volume {volume_id}") as cloud:
             cloud.compute.create_volume_attachment(server_id, volume_id=volume_id)
 
-    def _image(self, cloud: Any, name: str) -> str:
-        found = newest_image(cloud, name)
-        if not found:
-            raise PreconditionMissing(
-                f"{self.owner.site}: no image {name}", next=f"openstack --os-cloud {self.session.entry} image list"
-            )
-        return found
-
 
 def _parse(server: Any) -> Server:
     fault = (getattr(server, "fault", None) or {}).get("message", "") if server.status == "ERROR" else ""
     # A server on its way out is still listed as what it was.
     going = (server.task_state or "") == "deleting"
-    return Server(server.name, "DELETING" if going else server.status, fault, server.id)
+    image = getattr(server.image, "id", None) or ""  # none where a server starts from a volume
+    return Server(server.name, "DELETING" if going else server.status, fault, server.id, image)
 
 
 def without_comment(public_key: str) -> str:

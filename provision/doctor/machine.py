@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from provision import embedded, shell
+from provision import embedded, engines, shell
 from provision.doctor.finding import Finding
 from provision.settings import Settings, cache_dir
 
@@ -54,6 +54,7 @@ def rehearsal(settings: Settings, free_gib: float) -> Iterator[Finding]:
     gib, why = embedded.disk_needed(settings)
     told = f"{free_gib:.0f} GiB free for {cache_dir()}, {gib} needed: {why}"
     yield Finding("disk", free_gib >= gib, told, "free some, or set TANDEM_CACHE to a larger disk")
+    yield engine(settings)
     yield Finding("rehearsal", True, "up" if embedded.is_up(settings) else "not up: provision.all starts it")
 
 
@@ -61,8 +62,16 @@ def testbed(settings: Settings) -> Iterator[Finding]:
     """What driving a testbed needs of this machine."""
     for tool in CLUSTER_TOOLS:
         yield program(tool, f"install {tool}, or run the rehearsal once: it resolves it into {cache_dir() / 'tools'}")
+    yield engine(settings)
     names = [host for site in settings.sites.values() if (host := urlsplit(site.auth_url).hostname)]
     yield from (name(host) for host in names)
+
+
+def engine(settings: Settings) -> Finding:
+    """Who would make the clusters; a fallback is fine where the environment allows one."""
+    refused = engines.refusals(settings)
+    why = refused[0].why if refused else engines.choose(settings).text()
+    return Finding("engine", not refused, why, refused[0].next if refused else "")
 
 
 def name(host: str, resolve: Resolve = socket.gethostbyname) -> Finding:

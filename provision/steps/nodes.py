@@ -120,6 +120,11 @@ def _boot(site: Site, want: Want, machine: Machine) -> None:
     bringup.await_host(site, machine, lambda: node_facts.ask(site.hosts, machine.node, _question(want, machine, "")))
 
 
+def _firewall(site: Site, want: Want, machine: Machine) -> None:
+    told = node_facts.ask(site.hosts, machine.node, _question(want, machine, ""))
+    bringup.set_firewall(site, machine, told.firewall)
+
+
 def _gpu(site: Site, want: Want, machine: Machine) -> None:
     bringup.await_gpu(site, machine, lambda: node_facts.ask(site.hosts, machine.node, _question(want, machine, "")))
 
@@ -127,7 +132,7 @@ def _gpu(site: Site, want: Want, machine: Machine) -> None:
 _ON_HOST: Mapping[str, Callable[[Site, Want, Machine], None]] = {
     "boot": _boot,
     "disk": bringup.mount_disk,
-    "firewall": bringup.open_firewall,
+    "firewall": _firewall,
     "auth": bringup.write_auth,
     "gpu": _gpu,
 }

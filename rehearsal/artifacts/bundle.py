@@ -18,7 +18,7 @@ from provision.wait import HEARTBEAT_S
 from rehearsal.artifacts.lock import file_hash
 from rehearsal.artifacts.store import Store
 
-PARTS = ("bin", "layers", "registry", "files", "roots", "templates")
+PARTS = ("bin", "layers", "registry", "files", "releases", "roots", "templates")
 SUMS = "SHA256SUMS"
 
 

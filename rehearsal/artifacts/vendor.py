@@ -23,7 +23,7 @@ def fetch(lock: Lock, store: Store, names: Iterable[str]) -> list[Row]:
     wanted = [name for name in names if lock.commands[name][1].is_pinned]
     if not wanted:
         return []
-    if not _is_reachable(lock.commands[wanted[0]][1].url):
+    if not is_reachable(lock.commands[wanted[0]][1].url):
         say.line("artifacts", "vendor", f"not reachable within {PROBE_S} s: building from source")
         return []
     by_url: dict[str, list[Command]] = {}
@@ -48,7 +48,8 @@ def _fetch_one(lock: Lock, store: Store, commands: list[Command]) -> list[Row]:
     return [_take(lock, store, command, file, result.seconds / len(commands)) for command in commands]
 
 
-def _is_reachable(url: str) -> bool:
+def is_reachable(url: str) -> bool:
+    """Whether the vendor answers within the probe's five seconds."""
     try:
         shell.run(["curl", "-fsSIL", "--max-time", str(PROBE_S), "-o", "/dev/null", url], deadline_s=PROBE_S + 2)
     except (CommandFailed, DeadlineExceeded):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from provision import checkout
 from provision.doctor import machine, registries
 from provision.doctor.machine import HUB_API, Headers
 from provision.settings import Registry, Settings, load
@@ -31,6 +32,19 @@ def test_a_name_is_resolved_or_told_why_not() -> None:
     assert machine.name("kvm.example.org", lambda _host: "192.0.2.1").why == "192.0.2.1"
     found = machine.name("kvm.example.org", unknown)
     assert (found.ok, found.why) == (False, "Name or service not known")
+
+
+def test_the_engine_is_told_with_the_reason_for_its_fallback(
+    testbed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkout, "missing", lambda: "cluster/kubespray is empty")
+    here = machine.engine(load("rehearsal"))
+    assert here.ok
+    assert here.why.startswith("kubeadm (not kubespray: cluster/kubespray is empty")
+    there = machine.engine(testbed)
+    assert (there.ok, there.next.partition("   ")[0]) == (False, checkout.INIT)
+    monkeypatch.setattr(checkout, "missing", lambda: "")
+    assert machine.engine(testbed).why == "kubespray"
 
 
 class Hub:
