@@ -28,6 +28,8 @@ REQUEST_S = 60
 """Time limit of one request. A loaded service answers late; one that hangs would otherwise hang us for ever."""
 
 _QUOTA_WORDS = ("quota", "would spend", "exceed")
+_RULES = ("would spend", "maximum lease duration", "can only be extended within", "project expiration date")
+"""Of leases. The same refusal comes as 400 or 403, by the version of Blazar and by what was asked."""
 _NOT_NOW = (502, 503, 504)
 
 
@@ -158,6 +160,8 @@ def refusal(what: str, status: int, text: str, *, env: str, login: bool = False)
         return PreconditionMissing(f"{what}: the cloud does not answer", why=why, next=doctor)
     if "not enough" in low and "available" in low:
         return LeaseUnavailable(f"{what}: no slot now", why=why, next=f"invoke provision.all --env {env}  (later)")
+    if status == 400 and any(rule in low for rule in _RULES):
+        status = 403
     if status == 413 or (status in (403, 409) and any(word in low for word in _QUOTA_WORDS)):
         return QuotaExceeded(f"{what}: over quota", why=why, next=f"free some, then: invoke provision.all --env {env}")
     if status == 404:

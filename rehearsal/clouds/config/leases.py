@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from rehearsal.clouds.config.compute import FREEPOOL
 from rehearsal.clouds.config.ini import Section, render
 from rehearsal.clouds.config.shared import SERVICE_USER, Subject, database, default, oslo, token_check
-from rehearsal.clouds.layout import PORTS
+from rehearsal.clouds.layout import ACCOUNTING_PORT, PORTS
+from rehearsal.clouds.sites import EXTENSION_WINDOW_S
 
 OPEN = ("blazar:oshosts:get", "blazar:oshosts:get_allocations")
 IDENTITY_PREFIX = "identity"
@@ -49,7 +50,14 @@ def blazar(subject: Subject) -> Mapping[str, str]:
         "neutron": endpoints,
         "placement": endpoints,
         "keystone": endpoints,
-        "enforcement": {"enabled_filters": "MaxLeaseDurationFilter", "max_lease_duration": site.max_lease_s},
+        "enforcement": {
+            # services/lease_rules.py: upstream's two filters as one. The second asks services/accounting.py.
+            "enabled_filters": "LeaseRules",
+            "max_lease_duration": site.max_lease_s,
+            "reservation_extension_window": EXTENSION_WINDOW_S,
+            "external_service_base_endpoint": f"http://{site.address}:{ACCOUNTING_PORT}/",
+            "external_service_token": subject.secrets.service,
+        },
         "database": database(subject, "blazar"),
         "oslo_policy": {"policy_file": subject.tree.file("etc/blazar/policy.yaml")},
     }
