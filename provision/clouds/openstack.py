@@ -29,8 +29,8 @@ class OpenStackCloud:
         self.site_name = site_name
         self.site = settings.sites[site_name]
         self.owner = Owner(settings.platform, site_name)
-        # Embedded clouds lock nobody out, and every platform of theirs has the credential of one template.
-        refusals = Refusals(None if settings.embedded else settings.config_dir.parent / "refused")
+        # A testbed's credential is a person's, an embedded cloud's belongs to the platform that made it.
+        refusals = Refusals((settings.config_dir if settings.embedded else settings.config_dir.parent) / "refused")
         self.session = Session(site_name, self.site.cloud, settings.clouds_path, settings.env, refusals, transport)
 
     @cached_property

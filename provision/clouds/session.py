@@ -1,7 +1,8 @@
 """The way to one site's APIs: openstacksdk with an explicit entry of an explicit file, and its errors in our words.
 
 A refused credential is tried once, ever: later questions, of this run and of the next, fail without asking, because
-repeated refusals lock an account. Every request has a time limit; none is repeated.
+repeated refusals lock an account. Every request has a time limit; none is repeated, unless the cloud says when to ask
+again (patience.py).
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ class Session:
         try:
             yield connection
         except foreseen as error:
-            raised = self._translated(what, error)
-            if str(getattr(error, "url", "")).endswith("/auth/tokens"):  # the token was renewed in between
-                self._remember(connection, raised)
+            renewing = str(getattr(error, "url", "")).endswith("/auth/tokens")
+            raised = self._translated(what, error, login=renewing)
+            self._remember(connection, raised)
             raise raised from error
 
     def _connect(self, foreseen: tuple[type[Exception], ...]) -> Any:
@@ -106,6 +107,9 @@ class Session:
         from openstack.config import OpenStackConfig
         from openstack.connection import Connection
         from openstack.exceptions import ConfigException
+        from requests import Session as Transport
+
+        from provision.clouds.patience import patient
 
         if not self.path.exists():
             raise PreconditionMissing(
@@ -116,7 +120,7 @@ class Session:
         try:
             # Stray OS_* variables would win over the entry: never read.
             # Any callable will do where the SDK's types ask for a class.
-            make: Any = partial(KeystoneSession, session=self.transport)
+            make: Any = partial(KeystoneSession, session=patient(self.transport or Transport()))
             config = OpenStackConfig(
                 config_files=[str(self.path)],
                 secure_files=["/dev/null"],
@@ -150,12 +154,16 @@ def refusal(what: str, status: int, text: str, *, env: str, login: bool = False)
     why = f"HTTP {status}: {text}" if status else text
     low = text.lower()
     doctor = f"invoke doctor --env {env}"
-    if status == 401 or (login and status in (403, 404)):
+    if status == 401 and not login:  # the SDK has just got a new token: keystone takes the credential
+        return PreconditionMissing(f"{what}: the service does not know our token", why=why, next=f"later: {doctor}")
+    if login and status in (401, 403, 404):
         return CredentialsRefused(
             f"{what}: credentials refused",
             why=f"{why} (tried once; repeated refusals lock an account)",
             next=f"put a working application credential into clouds.yaml, then: {doctor}",
         )
+    if status == 429:
+        return PreconditionMissing(f"{what}: asked too often", why=why, next=f"later: {doctor}")
     if status == 0 or status in _NOT_NOW:
         return PreconditionMissing(f"{what}: the cloud does not answer", why=why, next=doctor)
     if "not enough" in low and "available" in low:

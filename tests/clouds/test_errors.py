@@ -8,7 +8,9 @@ from provision.clouds.blazar_words import message
 from provision.clouds.session import refusal
 
 CASES = [
-    (401, "The request you have made requires authentication.", False, "CredentialsRefused"),
+    (401, "The request you have made requires authentication.", True, "CredentialsRefused"),
+    (401, "Authentication required", False, "PreconditionMissing"),
+    (429, "Too many requests", False, "PreconditionMissing"),
     (404, "Could not find Application Credential", True, "CredentialsRefused"),
     (404, "Could not find flavor", False, "PreconditionMissing"),
     (0, "Connection refused", True, "PreconditionMissing"),
