@@ -43,10 +43,10 @@ class Faults:
     """What should go wrong.
 
     spawn_delay_s: added to every deploy. spawn_fail, silent, open: patterns of server names that fail to deploy, that
-    are ACTIVE but never answer, that boot without their firewall. max_lease_s: shorter than the site's own.
-    balance_su, budget_su: what project and user have left. allocation_ends: as Blazar writes dates. starts_fail: how
-    many leases fail at their start. locked: the account is disabled. hidden: service types that the catalogue lacks.
-    held: services that do not come up.
+    are ACTIVE but never answer, that boot without their firewall. max_lease_s, extension_window_s: instead of the
+    site's own. balance_su, budget_su: what project and user have left. allocation_ends: ISO 8601. starts_fail: how many
+    leases fail at their start. locked: the account is disabled. hidden: service types that the catalogue lacks. held:
+    services that do not come up.
     """
 
     spawn_delay_s: float = 0.0
@@ -54,6 +54,7 @@ class Faults:
     silent: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
     max_lease_s: int | None = None
+    extension_window_s: int | None = None
     balance_su: float | None = None
     budget_su: float | None = None
     allocation_ends: str = ""

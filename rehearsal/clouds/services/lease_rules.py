@@ -57,7 +57,8 @@ class LeaseRules(MaxLeaseDurationFilter, ExternalServiceFilter):  # type: ignore
         """Shorter: always. Longer: in time, by no more than a lease may be long, and paid."""
         old, new = current_lease_values["end_date"], new_lease_values["end_date"]
         if new > old and not self._exempt(context):
-            window = self.conf.enforcement.reservation_extension_window
+            asked = faults.read(self.tree).extension_window_s
+            window = self.conf.enforcement.reservation_extension_window if asked is None else asked
             if window >= 0 and datetime.now(UTC).replace(tzinfo=None) < old - timedelta(seconds=window):
                 raise MaxLeaseUpdateWindowException(extension_window=window)
             self.check_for_duration_violation(old, new)
