@@ -76,7 +76,7 @@ _FAULTS = (
     Fault("lease-fails", UC, "every lease of hosts fails at its start", Keys({"starts_fail": 99})),
     Fault("deploy-fails", KVM, "every server ends in ERROR", Keys({"spawn_fail": ["."]})),
     Fault("quota-servers", KVM, "the project may have one server", Quota("compute", {"instances": 1})),
-    Fault("quota-volumes", KVM, "the project may have 10 GiB of volumes", Quota("volume", {"gigabytes": 10})),
+    Fault("quota-volumes", KVM, "the project may have 10 GiB of volumes", Quota("block_storage", {"gigabytes": 10})),
     Fault("quota-ports", KVM, "the project may have one port", Quota("network", {"port": 1})),
     Fault("nova-killed", KVM, "nova dies and comes back", Killed("nova"), once=True),
     Fault("placement-frozen", KVM, "placement does not answer", Frozen("placement")),

@@ -82,24 +82,28 @@ class AddressTaken:
 
 @dataclass(frozen=True)
 class Quota:
-    """A quota of the project that holds next to nothing. service: compute, volume or network, as the SDK calls it."""
+    """A quota of the project that holds next to nothing. service: compute, block_storage or network, as the SDK says."""
 
     service: str
     limits: Mapping[str, int]
 
     def on(self, ground: Ground, name: str) -> Memory:
         """Remembers what it was."""
-        admin = ground.admin()
-        project = ground.project(admin)
-        found = getattr(admin, f"get_{self.service}_quotas")(project)
-        before = {key: int(getattr(found, key, None) or found[key]) for key in self.limits}
-        getattr(admin, f"set_{self.service}_quotas")(project, **self.limits)
-        return {"before": before}
+        before = self._quotas(ground, "get")
+        self._quotas(ground, "put", self.limits)
+        return {"before": {key: before[key] for key in self.limits}}
 
     def off(self, ground: Ground, name: str, memory: Memory) -> None:
         """As it was."""
+        self._quotas(ground, "put", memory["before"])
+
+    def _quotas(self, ground: Ground, verb: str, limits: Mapping[str, int] | None = None) -> Any:
+        """By the services' own paths: the SDK's resources rename some of the keys."""
         admin = ground.admin()
-        getattr(admin, f"set_{self.service}_quotas")(ground.project(admin), **memory["before"])
+        path, body = ("/quotas", "quota") if self.service == "network" else ("/os-quota-sets", "quota_set")
+        ask = getattr(getattr(admin, self.service), verb)
+        sent = {"json": {body: dict(limits)}} if limits else {}
+        return ask(f"{path}/{ground.project(admin)}", raise_exc=True, **sent).json()[body]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from provision.settings import load
 from rehearsal import lifecycle
 from rehearsal.faults import State, switch
 
-
 LIST, ALL = "list", "all"
 
 
