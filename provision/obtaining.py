@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 
-from provision import slots
+from provision import say, slots
 from provision.clouds.base import Leases
 from provision.clouds.blazar_words import HOST
 from provision.clouds.facts import Calendar, Lease
@@ -30,6 +30,7 @@ def obtain(door: Leases, wish: WantedLease) -> Lease:
         return _obtain(door, wish, ())
     except DeadState as first:
         why, avoid = first.why, _failed_hosts(door, wish)
+        say.line("lease", "again", f"{wish.site}: {wish.name} failed{f', not on {avoid[0]}' if avoid else ''}: {why}")
     try:
         return _obtain(door, wish, avoid)
     except DeadState as again:

@@ -115,12 +115,13 @@ class Embedded(Model):
 
 
 class Settings(Model):
-    """Everything about one environment's platform."""
+    """Everything about one environment's platform. boot_s: how long a server that is ACTIVE may take to answer ssh."""
 
     env: str
     platform: str = Field(pattern=r"^[a-z][a-z0-9-]{1,20}$")
     owner: str = ""
     spends: bool = True
+    boot_s: int = Field(default=600, ge=1)
     allocation: Allocation = Allocation()
     clouds_file: str
     cpu_scale: float = Field(default=1.0, gt=0, le=1)

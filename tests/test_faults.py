@@ -20,7 +20,7 @@ from rehearsal.clouds.sites import SITES
 from rehearsal.faults import catalogue, provider, switch, tell
 from rehearsal.faults.catalogue import FAULTS, Fault
 from rehearsal.faults.credential import Locked, WrongSecret
-from rehearsal.faults.effects import Down, Keys
+from rehearsal.faults.effects import Frozen, Keys, Killed
 from rehearsal.faults.ground import Ground
 
 
@@ -89,7 +89,7 @@ def test_the_testbed_has_no_faults_to_switch() -> None:
 def test_every_fault_happens_at_a_site_that_has_what_it_breaks(fault: Fault) -> None:
     assert fault.about
     site, effect = SITES[fault.site], fault.effect
-    service = getattr(effect, "service", "") if isinstance(effect, Down) else ""
+    service = effect.service if isinstance(effect, Frozen | Killed) else ""
     assert service in ("", *site.services)
     if isinstance(effect, provider.AllHostsLeased):
         assert effect.node_type in {host.node_type for host in site.hosts}

@@ -137,8 +137,15 @@ class Session:
         return Connection(config=region)
 
     def _translated(self, what: str, error: Exception, *, login: bool = False) -> PlatformError:
+        from keystoneauth1.exceptions import EndpointNotFound
         from openstack.exceptions import NotFoundException
 
+        if isinstance(error, EndpointNotFound):
+            return PreconditionMissing(
+                f"{self.site}: {what}: the site has no such service",
+                why=str(error),
+                next=f"invoke doctor --env {self.env}",
+            )
         status = int(getattr(error, "status_code", None) or getattr(error, "http_status", None) or 0)
         if not status and isinstance(error, NotFoundException):
             status = 404  # the SDK looked through a list itself

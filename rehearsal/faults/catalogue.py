@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rehearsal.faults.credential import Locked, WrongSecret
-from rehearsal.faults.effects import AllocationOver, Down, Effect, Frozen, Keys, Killed
+from rehearsal.faults.effects import AllocationOver, Effect, Frozen, Keys, Killed
 from rehearsal.faults.provider import (
     AddressTaken,
     AllAddressesLeased,
     AllHostsLeased,
+    FirewallOff,
     FlavorHidden,
     IdleReaper,
     LeasesEnd,
@@ -63,7 +64,7 @@ _FAULTS = (
         _says("neutron", "404 Not Found", NOT_FOUND, path="/security-groups"),
     ),
     Fault("no-volumes", KVM, "the site has no Cinder", Keys({"hidden": ["block-storage", "volumev3"]})),
-    Fault("firewall-off", UC, "hosts boot without their firewall", Keys({"open": ["."]})),
+    Fault("firewall-off", UC, "hosts have lost their firewall", FirewallOff(), once=True),
     Fault("no-addresses", KVM, "another project has all floating IPs", AllAddressesLeased()),
     Fault("address-taken", UC, "another project has the GPU node's address", AddressTaken(GPU_ADDRESS)),
     Fault("slow-deploy", KVM, "every deploy takes 40 seconds longer", Keys({"spawn_delay_s": 40})),
@@ -79,10 +80,9 @@ _FAULTS = (
     Fault("quota-volumes", KVM, "the project may have 10 GiB of volumes", Quota("block_storage", {"gigabytes": 10})),
     Fault("quota-ports", KVM, "the project may have one port", Quota("network", {"port": 1})),
     Fault("nova-killed", KVM, "nova dies and comes back", Killed("nova"), once=True),
-    Fault("placement-frozen", KVM, "placement does not answer", Frozen("placement")),
-    Fault("keystone-down", KVM, "keystone is dead", Down("keystone")),
-    Fault("keystone-frozen", KVM, "keystone does not answer", Frozen("keystone")),
-    Fault("blazar-down", UC, "blazar is dead", Down("blazar")),
+    Fault("placement-frozen", KVM, "placement does not answer for 15 s", Frozen("placement", 15)),
+    Fault("keystone-frozen", KVM, "keystone takes requests and does not answer", Frozen("keystone")),
+    Fault("keystone-down", KVM, "keystone is unavailable", _says("keystone", "503 Service Unavailable", HTML)),
     Fault(
         "token-unknown",
         KVM,

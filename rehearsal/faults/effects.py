@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from provision import shell
 from rehearsal.clouds.services import faults
 from rehearsal.faults.ground import Ground
 
@@ -59,35 +60,22 @@ class AllocationOver:
 
 @dataclass(frozen=True)
 class Frozen:
-    """A service that takes connections and never answers."""
+    """A service that takes connections and does not answer. seconds: after so long it does; 0: when it is mended."""
 
     service: str
+    seconds: int = 0
 
     def on(self, ground: Ground, name: str) -> Memory:
         """SIGSTOP."""
-        ground.signal(self.service, signal.SIGSTOP)
+        pid = ground.signal(self.service, signal.SIGSTOP)
+        if self.seconds:
+            thaw = f"sleep {self.seconds}; kill -CONT {pid}"
+            shell.spawn(["sh", "-c", thaw], log=ground.tree.file("log", "faults.log"))
         return {}
 
     def off(self, ground: Ground, name: str, memory: Memory) -> None:
         """SIGCONT."""
         ground.signal(self.service, signal.SIGCONT)
-
-
-@dataclass(frozen=True)
-class Down:
-    """A service that is dead, and stays so."""
-
-    service: str
-
-    def on(self, ground: Ground, name: str) -> Memory:
-        """First what keeps it from coming up again."""
-        faults.add(ground.tree, name, {"held": [self.service]})
-        ground.signal(self.service, signal.SIGKILL)
-        return {}
-
-    def off(self, ground: Ground, name: str, memory: Memory) -> None:
-        """Its parent starts it again."""
-        faults.remove(ground.tree, name)
 
 
 @dataclass(frozen=True)

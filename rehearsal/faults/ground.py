@@ -58,11 +58,13 @@ class Ground:
             if lease["status"] == "ACTIVE" and any(held["resource_type"] == kind for held in lease["reservations"])
         ]
 
-    def signal(self, service: str, number: int) -> None:
-        """To one service of the tree. Raises PreconditionMissing when it does not run."""
+    def signal(self, service: str, number: int) -> int:
+        """To one service of the tree; returns its pid. Raises PreconditionMissing when it does not run."""
         try:
-            os.kill(int(self.tree.ready_file(service).read_text()), number)
+            pid = int(self.tree.ready_file(service).read_text())
+            os.kill(pid, number)
         except (OSError, ValueError) as error:
             raise PreconditionMissing(
                 f"{self.site}: {service} does not run", why=str(error), next="invoke rehearsal.up"
             ) from error
+        return pid

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from provision.errors import PreconditionMissing
+from rehearsal import hosts
+from rehearsal.clouds.services.servers import machine_name
 from rehearsal.clouds.sites import RESERVABLE
 from rehearsal.faults.ground import LEASES, Ground
 
@@ -82,7 +84,7 @@ class AddressTaken:
 
 @dataclass(frozen=True)
 class Quota:
-    """A quota of the project that holds next to nothing. service: compute, block_storage or network, as the SDK says."""
+    """A quota of the project that holds next to nothing. service: compute, block_storage or network, in SDK's words."""
 
     service: str
     limits: Mapping[str, int]
@@ -129,6 +131,21 @@ class FlavorHidden:
         for flavor in memory["flavors"]:
             if admin.compute.find_flavor(flavor, ignore_missing=True) is not None:
                 admin.compute.flavor_add_tenant_access(flavor, ground.project(admin))
+
+
+@dataclass(frozen=True)
+class FirewallOff:
+    """The hosts of the site have lost their firewall, as after an update of theirs or by somebody's hand."""
+
+    def on(self, ground: Ground, name: str) -> Memory:
+        """Stopped, and not started at the next boot."""
+        found = [machine_name(server.id) for server in ground.user().compute.servers(details=False)]
+        for machine in found:
+            hosts.disable_unit(ground.places.platform, machine, "firewalld")
+        return {"hosts": found}
+
+    def off(self, ground: Ground, name: str, memory: Memory) -> None:
+        """Whoever wants it on turns it on."""
 
 
 @dataclass(frozen=True)

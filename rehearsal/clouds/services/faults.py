@@ -42,17 +42,15 @@ class Answer:
 class Faults:
     """What should go wrong.
 
-    spawn_delay_s: added to every deploy. spawn_fail, silent, open: patterns of server names that fail to deploy, that
-    are ACTIVE but never answer, that boot without their firewall. max_lease_s, extension_window_s: instead of the
-    site's own. balance_su, budget_su: what project and user have left. allocation_ends: ISO 8601. starts_fail: how many
-    leases fail at their start. locked: the account is disabled. hidden: service types that the catalogue lacks. held:
-    services that do not come up.
+    spawn_delay_s: added to every deploy. spawn_fail, silent: patterns of server names that fail to deploy, that are
+    ACTIVE but never answer. max_lease_s, extension_window_s: instead of the site's own. balance_su, budget_su: what
+    project and user have left. allocation_ends: ISO 8601. starts_fail: how many leases fail at their start. locked: the
+    account is disabled. hidden: service types that the catalogue lacks.
     """
 
     spawn_delay_s: float = 0.0
     spawn_fail: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
-    open: tuple[str, ...] = ()
     max_lease_s: int | None = None
     extension_window_s: int | None = None
     balance_su: float | None = None
@@ -62,7 +60,6 @@ class Faults:
     starts_fail_since: float = 0.0
     locked: bool = False
     hidden: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
     answers: tuple[Answer, ...] = ()
 
     def fails(self, name: str) -> bool:
@@ -72,10 +69,6 @@ class Faults:
     def is_silent(self, name: str) -> bool:
         """Whether a server of this name is to be ACTIVE and never answer."""
         return _any(self.silent, name)
-
-    def is_open(self, name: str) -> bool:
-        """Whether a server of this name is to boot without its firewall."""
-        return _any(self.open, name)
 
 
 def read(tree: Tree) -> Faults:

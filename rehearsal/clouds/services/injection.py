@@ -18,9 +18,6 @@ def before(tree: Tree, name: str) -> bool:
 
 
 def after(tree: Tree, spec: HostSpec, name: str) -> None:
-    """A host that is up and silent, or one without its firewall. Its cloud-init is done by now: sshd comes after."""
-    asked = faults.read(tree)
-    if asked.is_silent(name):
+    """A host that is up and silent."""
+    if faults.read(tree).is_silent(name):
         hosts.disable_unit(spec.platform, spec.machine, "ssh")
-    if asked.is_open(name):
-        hosts.disable_unit(spec.platform, spec.machine, "firewalld")

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from rehearsal.clouds.config import environment
 from rehearsal.clouds.layout import Tree, read_tree
-from rehearsal.clouds.services import faults
 from rehearsal.clouds.services.supervisor import Supervisor
 from rehearsal.clouds.sites import SITES
 
@@ -107,10 +106,7 @@ def _preload() -> None:
 
 
 def _serve(tree: Tree, service: str) -> None:
-    """In the child: become the service, once no fault holds it back. Does not return."""
-    pause = threading.Event()
-    while service in faults.read(tree).held:
-        pause.wait(0.2)
+    """In the child: become the service. Does not return."""
     if service == "swift":
         os.execv(sys.executable, [sys.executable, "-m", "rehearsal.clouds.services.objects", str(tree.root)])
     # nova bans eventlet itself; cinder and glance still import it for its names.
