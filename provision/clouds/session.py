@@ -138,9 +138,9 @@ class Session:
 
     def _translated(self, what: str, error: Exception, *, login: bool = False) -> PlatformError:
         from keystoneauth1.exceptions import EndpointNotFound
-        from openstack.exceptions import NotFoundException
+        from openstack.exceptions import NotFoundException, ServiceDisabledException
 
-        if isinstance(error, EndpointNotFound):
+        if isinstance(error, EndpointNotFound | ServiceDisabledException):
             return PreconditionMissing(
                 f"{self.site}: {what}: the site has no such service",
                 why=str(error),
