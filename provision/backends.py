@@ -27,7 +27,9 @@ def chosen(settings: Settings, asked: str) -> Settings:
     if name not in (USUAL, *settings.backends):
         known = ", ".join((USUAL, *settings.backends))
         raise UsageError(
-            f"{settings.env}: no backend {name!r}", why=f"there are: {known}", next="invoke provision.plan"
+            f"{settings.env}: no backend {name!r}",
+            why=f"there are: {known}",
+            next=f"invoke provision.plan --env {settings.env}",
         )
     if name == USUAL:
         return settings

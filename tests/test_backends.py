@@ -45,6 +45,8 @@ def test_it_costs_a_quarter_of_the_other_gpu_tier(h100: Settings) -> None:
 def test_it_fits_and_is_refused_for_nothing(h100: Settings) -> None:
     assert feasibility.refusals(h100, pricing.price(h100, NOW)) == ()
     assert capacity.refusals(h100, capacity.of_site(h100, "chi-uc")) == ()
+    offered = {name: [one.flavor for one in capacity.offers(h100, capacity.of_site(h100, name))] for name in h100.sites}
+    assert offered == {"kvm-tacc": ["m1.xlarge"], "chi-uc": []}
 
 
 def test_its_lease_is_of_a_flavor_for_a_week(h100: Settings) -> None:
