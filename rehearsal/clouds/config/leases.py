@@ -50,16 +50,21 @@ def blazar(subject: Subject) -> Mapping[str, str]:
         "neutron": endpoints,
         "placement": endpoints,
         "keystone": endpoints,
-        "enforcement": {
-            # services/lease_rules.py: upstream's two filters as one. The second asks services/accounting.py.
-            "enabled_filters": "LeaseRules",
-            "max_lease_duration": site.max_lease_s,
-            "reservation_extension_window": EXTENSION_WINDOW_S,
-            "external_service_base_endpoint": f"http://{site.address}:{ACCOUNTING_PORT}/",
-            "external_service_token": subject.secrets.service,
-        },
+        "enforcement": _enforcement(subject),
         "database": database(subject, "blazar"),
         "oslo_policy": {"policy_file": subject.tree.file("etc/blazar/policy.yaml")},
     }
     # JSON is YAML.
     return {"blazar.conf": render(sections), "policy.yaml": json.dumps(dict.fromkeys(OPEN, "")) + "\n"}
+
+
+def _enforcement(subject: Subject) -> Section:
+    """Chameleon's rules of leases. services/lease_rules.py is upstream's two filters as one; it asks accounting.py."""
+    site = subject.site
+    return {
+        "enabled_filters": "LeaseRules",
+        "max_lease_duration": site.max_lease_s,
+        "reservation_extension_window": EXTENSION_WINDOW_S,
+        "external_service_base_endpoint": f"http://{site.address}:{ACCOUNTING_PORT}/",
+        "external_service_token": subject.secrets.service,
+    }
