@@ -128,6 +128,20 @@ for _area in AREAS:
 
 
 @nox.session(venv_backend="none")
+def contract(session: nox.Session) -> None:
+    """What we rely on of the clouds' APIs, live, reads only: -- --env E [--writes] [--record FOLDER]."""
+    session.run(
+        "python", "-m", "pytest", "-c", "verify/contract/pytest.ini", "--rootdir", ".", *session.posargs, external=True
+    )
+
+
+@nox.session(venv_backend="none")
+def faults(session: nox.Session) -> None:
+    """Every fault of the testbed, injected one after the other, and the table of what tandem did."""
+    session.notify("drill", ["verify/drills/drill_faults.py", *session.posargs])
+
+
+@nox.session(venv_backend="none")
 def drill(session: nox.Session) -> None:
     """Live tests that restart, cut, reschedule or overload; -- drill files to choose some."""
     files = session.posargs or [str(path) for path in sorted(Path("verify/drills").glob("drill_*.py"))]

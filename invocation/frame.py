@@ -19,17 +19,19 @@ COMMON = {
     "json": "data on stdout",
 }
 
+BACKEND = {"backend": "another home for the GPU tier: h100-kvm, usual (default: what the platform was built with)"}
+
 
 def help(*names: str, **more: str) -> dict[str, str]:
     """Help for the common options named, and for more of a task's own."""
     return {**{name: COMMON[name] for name in names}, **more}
 
 
-def options(env: str, site: str, platform: str, yes: bool, json: bool) -> Any:
+def options(env: str, site: str, platform: str, yes: bool, json: bool, backend: str = "") -> Any:
     """The common options as the commands take them; imported late, so that `invoke --list` stays quick."""
     from provision.commands import Options
 
-    return Options(env=env, site=site, platform=platform, yes=yes, json=json)
+    return Options(env=env, site=site, platform=platform, yes=yes, json=json, backend=backend)
 
 
 def finish(call: Callable[[], dict[str, object]], json: bool) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from invoke import Collection, Context, Task, task
 
-from invocation.frame import COMMON, finish, help, options
+from invocation.frame import BACKEND, COMMON, finish, help, options
 from provision.paths import ROOT
 
 # Kept in step with provision/steps/__init__.py by a test: importing that here would cost seconds.
 STEP_NAMES = ("lease", "storage", "network", "nodes", "kubespray", "secrets", "tunnel", "charts")
 
 
-@task(help={**COMMON, "from": "first step", "to": "last step", "check": "run checks of unchanged steps too"})
+@task(help={**COMMON, **BACKEND, "from": "first step", "to": "last step", "check": "run checks of unchanged steps too"})
 def all_(
     _c: Context,
     env: str = "",
@@ -26,22 +26,29 @@ def all_(
     from_: str = "",
     to: str = "",
     check: bool = False,
+    backend: str = "",
 ) -> None:
     """Bare machine -> verified platform: every step at both sites, each followed by its checks."""
     from provision import commands
 
-    asked = options(env, site, platform, yes, json)
+    asked = options(env, site, platform, yes, json, backend)
     finish(lambda: commands.provision_all(asked, first=from_, last=to, check=check), json)
 
 
-@task(help=help("env", "site", "platform", "json", check="exit 4 when anything would change"))
+@task(help=help("env", "site", "platform", "json", check="exit 4 when anything would change", **BACKEND))
 def plan(
-    _c: Context, env: str = "", site: str = "", platform: str = "", json: bool = False, check: bool = False
+    _c: Context,
+    env: str = "",
+    site: str = "",
+    platform: str = "",
+    json: bool = False,
+    check: bool = False,
+    backend: str = "",
 ) -> None:
     """What would change and why, with its price; changes nothing."""
     from provision import commands
 
-    finish(lambda: commands.provision_plan(options(env, site, platform, True, json), check=check), json)
+    finish(lambda: commands.provision_plan(options(env, site, platform, True, json, backend), check=check), json)
 
 
 @task(help=help("env", "site", "platform", "json"))
@@ -77,14 +84,17 @@ def _step_task(name: str, runbook: str) -> Task[Any]:
         yes: bool = False,
         json: bool = False,
         check: bool = True,
+        backend: str = "",
     ) -> None:
         from provision import commands
 
-        asked = options(env, site, platform, yes, json)
+        asked = options(env, site, platform, yes, json, backend)
         finish(lambda: commands.provision_step(asked, name, check=check), json)
 
     body.__doc__ = runbook
-    made: Task[Any] = task(name=name, help={**COMMON, "check": "run its checks after it (unless --no-check)"})(body)
+    made: Task[Any] = task(
+        name=name, help={**COMMON, **BACKEND, "check": "run its checks after it (unless --no-check)"}
+    )(body)
     return made
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Collection, Context, task
 
-from invocation.frame import COMMON, finish
+from invocation.frame import COMMON, finish, help
 from provision.paths import cache_dir
 
 
@@ -69,6 +69,27 @@ def unpack(_c: Context, bundle: str) -> None:
     finish(lambda: {"files": artifacts.unpack(cache_dir(), Path(bundle))}, True)
 
 
+@task(
+    positional=["name"],
+    help=help(
+        "env", "platform", "yes", "json", name="which one; `list` tells all; `all` with --off", off="take it back"
+    ),
+)
+def fault(
+    _c: Context,
+    name: str,
+    off: bool = False,
+    env: str = "",
+    platform: str = "",
+    yes: bool = False,  # noqa: ARG001  # every command takes it; there is nothing to ask here
+    json: bool = False,
+) -> None:
+    """Let something go wrong in the rehearsal's clouds, or take it back: `list`, NAME, NAME --off, `all --off`."""
+    from rehearsal.faults import tell
+
+    finish(lambda: tell.fault(env, platform, name, off=off), json)
+
+
 def collection() -> Collection:
-    """`rehearsal`: up, down, reset, pack, unpack."""
-    return Collection("rehearsal", up, down, reset, pack, unpack)
+    """`rehearsal`: up, down, reset, pack, unpack, fault."""
+    return Collection("rehearsal", up, down, reset, pack, unpack, fault)

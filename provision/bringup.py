@@ -16,7 +16,6 @@ from provision.wait import never, wait_until
 GONE_S = 300
 ACTIVE_S = 1800
 """Bare metal deploys for 10 to 20 minutes."""
-SSH_S = 600
 CLOUD_INIT_S = 600
 DISK_S = 60
 GPU_S = 300
@@ -88,15 +87,7 @@ def await_host(site: Site, machine: Machine, ask: Callable[[], Told]) -> None:
         deadline_s=ACTIVE_S,
         next=again,
     )
-    wait_until(
-        f"ssh to {machine.node}",
-        lambda: site.hosts.answers(machine.node),
-        bool,
-        never,
-        deadline_s=SSH_S,
-        every_s=1.0,
-        next=f"openstack --os-cloud {site.own.cloud} console log show {machine.name}",
-    )
+    _await_ssh(site, machine)
     wait_until(
         f"cloud-init on {machine.node}",
         lambda: ask().cloud_init,
@@ -106,6 +97,26 @@ def await_host(site: Site, machine: Machine, ask: Callable[[], Told]) -> None:
         every_s=1.0,
         next=f"ssh -F {site.hosts.config} {machine.node} cloud-init status --long",
     )
+
+
+def _await_ssh(site: Site, machine: Machine) -> None:
+    """Some servers are ACTIVE and never finish to boot. Only a person deletes one: what it holds may be wanted."""
+    try:
+        wait_until(
+            f"ssh to {machine.node}",
+            lambda: site.hosts.answers(machine.node),
+            bool,
+            never,
+            deadline_s=site.settings.boot_s,
+            every_s=1.0,
+        )
+    except DeadlineExceeded as late:
+        own = f"openstack --os-cloud {site.own.cloud}"
+        raise DeadlineExceeded(
+            f"{site.name}: server {machine.name} is ACTIVE and does not answer",
+            why=f"{late.what}; the end of its boot: {own} console log show {machine.name}",
+            next=f"{own} server delete {machine.name}; invoke provision.nodes --site {site.name}",
+        ) from late
 
 
 def await_gpu(site: Site, machine: Machine, ask: Callable[[], Told]) -> None:

@@ -100,11 +100,13 @@ def rooms(settings: Settings, site: SiteSettings) -> tuple[Node, ...]:
 
 
 def offers(settings: Settings, capacity: Capacity) -> tuple[Offer, ...]:
-    """The flavors larger than a site's own, smallest first; none where hosts are leased whole."""
+    """The flavors larger than a site's own and of its kind, smallest first; none where hosts are leased whole."""
     site = settings.sites[capacity.site]
     if site.lease.kind != "flavor:instance":
         return ()
-    sizes = {name: settings.flavors[name].memory_mib for name in pricing.FLAVORS if name in settings.flavors}
+    kind = site.lease.flavor.partition(".")[0]  # a server with a GPU is no larger one without
+    alike = [name for name in pricing.FLAVORS if name in settings.flavors and name.partition(".")[0] == kind]
+    sizes = {name: settings.flavors[name].memory_mib for name in alike}
     larger = [name for name in sorted(sizes, key=lambda name: sizes[name]) if sizes[name] > sizes[site.lease.flavor]]
     return tuple(_offer(settings, capacity, name) for name in larger)
 

@@ -35,8 +35,8 @@ def firewall_openings(rules: Iterable[Rule]) -> tuple[str, ...]:
 
 
 def firewall_commands(rules: Iterable[Rule]) -> list[list[str]]:
-    """firewalld where the site has no security groups; for good, and at once."""
-    commands = []
+    """firewalld where the site has no security groups: kept on, whatever the image does; for good, and at once."""
+    commands = [["systemctl", "enable", "--now", "--quiet", "firewalld"]]
     for opening in firewall_openings(rules):
         zone, _, source = opening.rpartition(" ")
         if not zone:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from provision import (
+    backends,
     capacity,
     capacity_table,
     embedded,
@@ -38,13 +39,14 @@ SIZED = {"lease", "nodes", "charts"}  # steps that are refused where the applica
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What every provision task takes. site: '' for both. yes: ask nothing."""
+    """What every provision task takes. site: '' for both. yes: ask nothing. backend: '' for the platform's own."""
 
     env: str = ""
     site: str = ""
     platform: str = ""
     yes: bool = False
     json: bool = False
+    backend: str = ""
 
 
 def provision_all(options: Options, *, first: str = "", last: str = "", check: bool = False) -> Json:
@@ -59,6 +61,7 @@ def provision_all(options: Options, *, first: str = "", last: str = "", check: b
             embedded.up(settings)
             if settings.spends and not options.yes:
                 _confirm(_plans(chosen, steps, asked=True), settings)
+            backends.remember(settings)
             stand = {name: set(NAMES[: NAMES.index(steps[0].NAME)]) for name in chosen}
             results = walk(steps, chosen, check=True, always_check=check, stand=stand)
         told = finish(settings, run, results, time.monotonic() - started)
@@ -76,6 +79,7 @@ def provision_step(options: Options, name: str, *, check: bool = True) -> Json:
         embedded.up(settings)
         if settings.spends and not options.yes:
             _confirm(_plans(chosen, [step], asked=True), settings)
+        backends.remember(settings)
         started = time.monotonic()
         stand = {site: set(NAMES) - {name} for site in chosen}
         results = walk([step], chosen, check=check, always_check=False, stand=stand)
@@ -146,12 +150,13 @@ def span(first: str, last: str) -> tuple[AnyStep, ...]:
 
 def settings_of(options: Options) -> Settings:
     """The settings that the options ask for."""
-    return load(options.env, platform=options.platform)
+    return load(options.env, platform=options.platform, backend=options.backend)
 
 
 @contextmanager
 def session(settings: Settings, what: str, site: str = "") -> Iterator[tuple[Run, Mapping[str, Site]]]:
     """Hold the platform's lock, here and on the testbed, and record a run. site: the one it changes, '' for all."""
+    backends.refuse_another(settings)
     with locked(settings, what):
         run = Run(settings.state_dir)
         with run.recording():

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from provision import embedded, say
+from provision import backends, embedded, say
 from provision.commands import Json, Options, chosen_sites, session, settings_of
 from provision.engine import undo
 from provision.errors import PreconditionMissing, UsageError
@@ -41,6 +41,8 @@ def destroy(options: Options, *, data: bool = False) -> Json:
         kept_rows = [{"site": site, "what": change.what, "why": change.why} for site, change in kept]
         unexpected = [name for name in leftovers if not any(change.what.split()[-1] in name for _, change in kept)]
         _show_destroyed(kept_rows, unexpected)
+        if not unexpected:
+            backends.forget(settings, options.site)
         return {
             "env": settings.env,
             "platform": settings.platform,

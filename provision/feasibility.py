@@ -48,10 +48,18 @@ def wanted_quotas(settings: Settings, site_name: str, have: Mapping[str, int]) -
 
 
 def quota_refusals(
-    settings: Settings, site_name: str, quotas: Sequence[Quota], have: Mapping[str, int]
+    settings: Settings,
+    site_name: str,
+    quotas: Sequence[Quota],
+    have: Mapping[str, int],
+    beside: Mapping[str, int] | None = None,
 ) -> tuple[QuotaExceeded, ...]:
-    """By how much each quota is too small for what is still to be made. have: what is ours already."""
-    wanted = wanted_quotas(settings, site_name, have)
+    """By how much each quota is too small for what is still to be made. have: what is ours already.
+
+    beside: what another tier of ours will take of the same quotas, where both live in one cloud.
+    """
+    own = wanted_quotas(settings, site_name, have)
+    wanted = {what: amount + (beside or {}).get(what, 0) for what, amount in own.items()}
     return tuple(
         QuotaExceeded(
             f"{site_name}: {wanted[quota.what] - quota.left} {quota.what} more than the quota holds",

@@ -24,6 +24,7 @@ class WantedLease:
     """A lease: its one reservation and, of the site's settings, for how long.
 
     site, env: for what to type next. per_hour_su: of the whole lease. allocation_ends: seconds since 1970, if known.
+    elsewhere: what else could hold the site's tier, each with its price and what to type.
     """
 
     site: str
@@ -33,6 +34,7 @@ class WantedLease:
     asked: Asked
     per_hour_su: float = 0.0
     allocation_ends: int | None = None
+    elsewhere: tuple[str, ...] = ()
 
     def hours_from(self, now: int) -> int:
         """How long it is asked for at a moment."""
@@ -47,7 +49,20 @@ def wanted(settings: Settings, site_name: str) -> tuple[WantedLease, ...]:
     per_hour, ends = pricing.rate(wish) * wish.amount, settings.allocation.ends_at()
     return (
         WantedLease(site_name, settings.env, f"{name}-fip", address, wish, 0.0, ends),
-        WantedLease(site_name, settings.env, name, hosts, wish, per_hour, ends),
+        WantedLease(site_name, settings.env, name, hosts, wish, per_hour, ends, _elsewhere(settings, site_name)),
+    )
+
+
+def _elsewhere(settings: Settings, site_name: str) -> tuple[str, ...]:
+    """The backends that a platform which uses none could take instead."""
+    homes = {name: sites[site_name] for name, sites in settings.backends.items() if site_name in sites}
+    return tuple(
+        f"or {home.lease.of} at {home.region}, {rate * home.lease.hours:g} SU for {home.lease.hours} h: "
+        f"invoke provision.destroy --env {settings.env} --site {site_name} && "
+        f"invoke provision.all --env {settings.env} --backend {name}"
+        for name, home in homes.items()
+        for rate in (pricing.rate(home.lease) * home.lease.amount,)
+        if not settings.backend
     )
 
 
@@ -100,22 +115,30 @@ def no_slot(wish: WantedLease, calendar: Calendar | None, why: str) -> LeaseUnav
     again = f"invoke provision.all --env {wish.env} --site {wish.site}"
     what = f"{wish.site}: no slot now for {wish.reservation.amount} {wish.reservation.of}"
     if calendar is None:
-        return LeaseUnavailable(what, why=f"{why}; when one is free cannot be read here".lstrip("; "), next=again)
+        return LeaseUnavailable(
+            what, why=_lines(f"{why}; when one is free cannot be read here".lstrip("; "), *wish.elsewhere), next=again
+        )
     hours, amount = wish.hours_from(calendar.asked), wish.reservation.amount
     slot, free_h = slots.earliest(calendar, amount, hours), slots.hours_now(calendar, amount)
     if slot is None:
         there = f"the site has {len(calendar.hosts)} hosts of that type that can be leased"
         return LeaseUnavailable(
-            what, why="; ".join(filter(None, (why, there))), next=f"edit provision/environments/{wish.env}.toml"
+            what,
+            why=_lines("; ".join(filter(None, (why, there))), *wish.elsewhere),
+            next=f"edit provision/environments/{wish.env}.toml",
         )
     price = f"{hours} h from then: {wish.per_hour_su * hours:g} SU"
     when = slots.text(slot.start)
     told = f"earliest {when} on {', '.join(slot.hosts)} ({price})"
     return LeaseUnavailable(
         f"{wish.site}: no slot before {when} for {amount} {wish.reservation.of}",
-        why="\n".join(filter(None, (why, told, _shorter(wish, free_h)))),
+        why=_lines(why, told, _shorter(wish, free_h), *wish.elsewhere),
         next=f"{again}   # from {when}",
     )
+
+
+def _lines(*told: str) -> str:
+    return "\n".join(filter(None, told))
 
 
 def _shorter(wish: WantedLease, free_h: int | None) -> str:

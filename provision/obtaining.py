@@ -6,16 +6,18 @@ import re
 import time
 from collections.abc import Sequence
 
-from provision import slots
+from provision import say, slots
 from provision.clouds.base import Leases
 from provision.clouds.blazar_words import HOST
 from provision.clouds.facts import Calendar, Lease
-from provision.errors import DeadState, LeaseUnavailable, QuotaExceeded
+from provision.errors import DeadState, LeaseUnavailable, PreconditionMissing, QuotaExceeded
 from provision.leasing import DEAD, FAILED, WantedLease, live, no_slot
 from provision.wait import wait_until
 
 ACTIVE_S = 240
-SPENT = re.compile(r"would spend ([\d,.]+) SUs?, only ([\d,.]+) left")
+SPENT = re.compile(r"would spend ([\d,.]+) (?:more )?SUs?, only ([\d,.]+) left")
+TOO_LONG = re.compile(r"duration of (\d+) seconds must be .* maximum lease duration of (\d+) seconds")
+PAST = "project expiration date"
 
 
 def obtain(door: Leases, wish: WantedLease) -> Lease:
@@ -28,6 +30,7 @@ def obtain(door: Leases, wish: WantedLease) -> Lease:
         return _obtain(door, wish, ())
     except DeadState as first:
         why, avoid = first.why, _failed_hosts(door, wish)
+        say.line("lease", "again", f"{wish.site}: {wish.name} failed{f', not on {avoid[0]}' if avoid else ''}: {why}")
     try:
         return _obtain(door, wish, avoid)
     except DeadState as again:
@@ -81,10 +84,37 @@ def _make(door: Leases, wish: WantedLease, avoid: Sequence[str]) -> Lease:
         raise no_slot(wish, _calendar(door, wish), full.why) from full
     except QuotaExceeded as over:
         raise _priced(wish, hours, over) from over
+    except PreconditionMissing as refused:
+        raise (_ruled(wish, hours, refused) or refused) from None
     others = [lease for lease in live(door.list_leases(), wish.name) if lease.id != made.id]
     if others:
         door.delete_lease(made.id)
     return others[0] if others else made
+
+
+def _ruled(wish: WantedLease, hours: int, refused: PreconditionMissing) -> PreconditionMissing | None:
+    """A lease that the site does not grant so long, or not past the allocation: what it would grant. None: another."""
+    found, file = TOO_LONG.search(refused.why), f"provision/environments/{wish.env}.toml"
+    if found:
+        most_h = int(found.group(2)) // 3600
+        return PreconditionMissing(
+            f"{wish.site}: {hours} h of {wish.reservation.of} are longer than the site grants",
+            why=f"{refused.why}\n{most_h} h would be granted",
+            next=_swap(wish, most_h),
+        )
+    if PAST in refused.why:
+        return PreconditionMissing(
+            f"{wish.site}: a lease of {hours} h would outlive the allocation",
+            why=refused.why,
+            next=f"write its last day into [allocation] of {file} (the portal tells it), or have it renewed there",
+        )
+    return None
+
+
+def _swap(wish: WantedLease, hours: int) -> str:
+    """How to ask for fewer hours."""
+    file = f"provision/environments/{wish.env}.toml"
+    return f"sed -i '/{wish.reservation.of}/s/hours = [0-9]*/hours = {hours}/' {file}"
 
 
 def _priced(wish: WantedLease, hours: int, over: QuotaExceeded) -> QuotaExceeded:
@@ -94,13 +124,11 @@ def _priced(wish: WantedLease, hours: int, over: QuotaExceeded) -> QuotaExceeded
         return over
     spends, left = (float(number.replace(",", "").rstrip(".")) for number in found.groups())
     fits_h = int(left / wish.per_hour_su)
-    file = f"provision/environments/{wish.env}.toml"
-    swap = f"sed -i '/{wish.reservation.of}/s/hours = [0-9]*/hours = {fits_h}/' {file}"
     worth = fits_h > wish.asked.min_hours_left
     return QuotaExceeded(
         f"{wish.site}: {hours} h of {wish.reservation.amount} {wish.reservation.of} cost more than is left",
         why=f"{over.why}\n{spends - left:g} SU are missing; {fits_h} h would fit",
-        next=swap if worth else "ask for more in the portal: the project's page, Recharge",
+        next=_swap(wish, fits_h) if worth else "ask for more in the portal: the project's page, Recharge",
     )
 
 

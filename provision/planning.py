@@ -50,8 +50,16 @@ def refusals(
         except PlatformError as error:
             say.line("tandem", "note", f"{name}: quotas are not known ({error.what})")
             continue
-        found += feasibility.quota_refusals(settings, name, quotas, have)
+        found += feasibility.quota_refusals(settings, name, quotas, have, _beside(settings, sites, missing, name))
     return found
+
+
+def _beside(settings: Settings, sites: Mapping[str, Site], missing: Sequence[str], name: str) -> Mapping[str, int]:
+    """What the tiers after this one will take of its cloud's quotas: told once, by the first of them."""
+    rest = missing[missing.index(name) + 1 :]
+    others = [other for other in rest if settings.sites[other].cloud == settings.sites[name].cloud]
+    wanted = [feasibility.wanted_quotas(settings, other, holdings(sites[other])) for other in others]
+    return {what: sum(one[what] for one in wanted) for what in (wanted[0] if wanted else {})}
 
 
 def holdings(site: Site) -> Mapping[str, int]:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from provision import backends
 from provision.errors import SettingsError
 from provision.paths import ROOT, cache_dir
 from provision.site_settings import (
@@ -117,12 +118,17 @@ class Embedded(Model):
 
 
 class Settings(Model):
-    """Everything about one environment's platform."""
+    """Everything about one environment's platform.
+
+    boot_s: how long a server that is ACTIVE may take to answer ssh. backends: other homes of sites, by name; backend:
+    the one chosen, whose sites are in `sites`.
+    """
 
     env: str
     platform: str = Field(pattern=r"^[a-z][a-z0-9-]{1,20}$")
     owner: str = ""
     spends: bool = True
+    boot_s: int = Field(default=600, ge=1)
     allocation: Allocation = Allocation()
     clouds_file: str
     cpu_scale: float = Field(default=1.0, gt=0, le=1)
@@ -136,6 +142,8 @@ class Settings(Model):
     reserve: Reserve = Reserve()
     link: Link
     sites: dict[str, SiteSettings]
+    backend: str = ""
+    backends: dict[str, dict[str, SiteSettings]] = {}
 
     @model_validator(mode="after")
     def _names_are_told_apart(self) -> Settings:
@@ -186,8 +194,11 @@ class Settings(Model):
         return self.link.server if site == self.link.client else self.link.client
 
 
-def load(env: str = "", *, platform: str = "") -> Settings:
-    """Settings of an environment by name (default: TANDEM_ENV, else rehearsal). Raises SettingsError."""
+def load(env: str = "", *, platform: str = "", backend: str = "") -> Settings:
+    """Settings of an environment by name (default: TANDEM_ENV, else rehearsal), with the platform's backend.
+
+    backend: by name; '': TANDEM_BACKEND, else what the platform was built with. Raises SettingsError, UsageError.
+    """
     name = env or os.environ.get("TANDEM_ENV", "") or "rehearsal"
     path = ENVIRONMENTS / f"{name}.toml"
     if not path.exists():
@@ -196,7 +207,8 @@ def load(env: str = "", *, platform: str = "") -> Settings:
             f"no environment {name!r}", why=f"there are: {known}", next="invoke provision.plan --env rehearsal"
         )
     chosen = platform or os.environ.get("TANDEM_PLATFORM", "")
-    return parse(path, path.read_text(), env=name, platform=chosen)
+    settings = parse(path, path.read_text(), env=name, platform=chosen)
+    return backends.chosen(settings, backend or os.environ.get("TANDEM_BACKEND", ""))
 
 
 def parse(path: Path, text: str, *, env: str, platform: str = "") -> Settings:

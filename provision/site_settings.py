@@ -130,9 +130,13 @@ class Reserve(Model):
 
 
 class SiteSettings(Model):
-    """One cloud and what of ours lives there. auth_url: for the entry that a person writes; a run reads the entry's."""
+    """One cloud and what of ours lives there. auth_url: for the entry that a person writes; a run reads the entry's.
+
+    store_cloud: the entry of the cloud with its objects, where that is another one.
+    """
 
     cloud: str
+    store_cloud: str = ""
     region: str
     auth_url: str = ""
     image: str

@@ -50,6 +50,12 @@ def wait_until(
         sleep(min(every_s, max(0.0, deadline_s - (now - start))))
 
 
+def pause(why: str, seconds: float, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait because somebody else said how long. Says so, since nothing else shows meanwhile."""
+    say.line("tandem", "wait", f"{why}: again in {seconds:.0f} s")
+    sleep(seconds)
+
+
 def never(_state: object) -> bool:
     """For `dead`, where every state seen can still turn good (a port that does not answer yet)."""
     return False

@@ -25,7 +25,7 @@ REFUSE_STARTS = "#!/bin/sh\nexit 101\n"
 
 def up(settings: Settings) -> None:
     """Each part is quick when it already stands, so a second `up` costs seconds."""
-    places, cache = _places(settings), cache_dir()
+    places, cache = places_of(settings), cache_dir()
     if is_up(settings) and servers.is_up(places.state):
         if not artifacts.is_current(cache):
             _timed("artifacts", lambda: _refresh(settings, places))
@@ -58,13 +58,13 @@ def _build(places: trees.Places) -> None:
 
 def is_up(settings: Settings) -> bool:
     """Whether both clouds run."""
-    places = _places(settings)
+    places = places_of(settings)
     return all(trees.is_up(places, site) for site in settings.sites)
 
 
 def down(settings: Settings) -> None:
     """Clouds first (nova must not see its hosts vanish), then hosts, servers and the network; state stays."""
-    places = _places(settings)
+    places = places_of(settings)
     trees.stop(places)
     # Side by side: a host whose containers ignore the request to end takes its whole deadline.
     with interruptible(8) as pool:
@@ -80,7 +80,7 @@ def down(settings: Settings) -> None:
 
 def destroy(settings: Settings) -> list[str]:
     """Everything of it but the caches; the seal goes last."""
-    places = _places(settings)
+    places = places_of(settings)
     if not os.geteuid() == 0:
         raise PreconditionMissing("not root", next="sudo ./tandem invoke rehearsal.reset")
     trees.destroy(places)
@@ -104,7 +104,7 @@ def platforms() -> list[str]:
 
 def leftovers(settings: Settings) -> list[str]:
     """What of the rehearsal is on this machine, in words."""
-    places = _places(settings)
+    places = places_of(settings)
     found = [
         *trees.leftovers(places),
         *hosts.leftovers(settings.platform),
@@ -171,7 +171,8 @@ def _timed(what: str, call: Callable[[], object]) -> None:
     say.line("rehearsal", "done", f"{what} ... {time.monotonic() - started:.0f}s")
 
 
-def _places(settings: Settings) -> trees.Places:
+def places_of(settings: Settings) -> trees.Places:
+    """Where this platform's rehearsal lies."""
     return trees.Places(
         platform=settings.platform, state=STATE / settings.platform, cache=cache_dir(), config=settings.config_dir
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
@@ -35,13 +36,16 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def offline(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Block sockets (but those inside this process), subprocesses, and the machine's own keys and caches."""
     monkeypatch.setattr(subprocess.Popen, "__init__", lambda *_a, **_k: _refuse("start a subprocess"))
     for name in ("system", "fork", "posix_spawn", "execv", "execve"):
         monkeypatch.setattr(os, name, lambda *_a, **_k: _refuse("start a subprocess"))
-    # A real ~/.config/tandem or ~/.cache/tandem must not decide whether a test passes.
-    monkeypatch.setenv("TANDEM_CONFIG", str(tmp_path_factory.getbasetemp() / "config"))
+    # A real ~/.config/tandem or ~/.cache/tandem must not decide whether a test passes, nor what another test left.
+    own = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
+    monkeypatch.setenv("TANDEM_CONFIG", str(tmp_path_factory.getbasetemp() / "config" / own))
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("TANDEM_ENV", "TANDEM_PLATFORM", "TANDEM_KUBESPRAY"):
         monkeypatch.delenv(name, raising=False)

@@ -45,7 +45,9 @@ def test_security_groups_exist_only_where_chameleon_has_them(site: str, enabled:
 @pytest.mark.parametrize("site", SITES)
 def test_blazar_refuses_leases_longer_than_the_sites(site: str) -> None:
     blazar = parsed(site, "blazar/blazar.conf")
-    assert blazar["enforcement"]["enabled_filters"] == "MaxLeaseDurationFilter"
+    assert blazar["enforcement"]["enabled_filters"] == "LeaseRules"
+    assert blazar["enforcement"]["reservation_extension_window"] == str(48 * 3600)
+    assert blazar["enforcement"]["external_service_token"] == SECRETS.service
     assert int(blazar["enforcement"]["max_lease_duration"]) == SITES[site].max_lease_s
     assert blazar["DEFAULT"]["executor_thread_pool_size"] == "1"
 

@@ -89,7 +89,7 @@ def test_the_roll_outlives_the_process(tree: Tree) -> None:
 
 def test_faults_are_read_afresh_and_a_broken_file_raises(tree: Tree) -> None:
     assert faults.read(tree) == faults.Faults()
-    tree.faults_file.write_text('{"spawn_delay": 2, "spawn_fail": ["node-2$"]}')
+    faults.add(tree, "deploy-fails", {"spawn_delay_s": 2, "spawn_fail": ["node-2$"]})
     found = faults.read(tree)
     assert found.spawn_delay_s == 2 and found.fails("rehearsal-kvm-tacc-node-2") and not found.fails("node-21")
     tree.faults_file.write_text("{")

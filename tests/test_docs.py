@@ -52,6 +52,12 @@ def test_the_prices_of_the_page_are_those_of_the_table() -> None:
     assert f"{pricing.FLAVORS[trial.FLAVOR] * trial.HOURS:g} at most" in text()
 
 
+def test_the_other_gpu_tier_costs_what_the_page_says() -> None:
+    home = load("chameleon", platform="vision", backend="h100-kvm").sites["chi-uc"]
+    rate = pricing.rate(home.lease) * home.lease.amount
+    assert f"{rate:g} SU/h\n({rate * home.lease.hours:g} SU in a week)" in text()
+
+
 def test_the_minutes_of_the_page_cost_what_it_says() -> None:
     per_hour = pricing.price(load("chameleon", platform="vision")).per_hour_su
     rows = re.findall(

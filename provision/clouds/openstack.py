@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -29,9 +29,12 @@ class OpenStackCloud:
         self.site_name = site_name
         self.site = settings.sites[site_name]
         self.owner = Owner(settings.platform, site_name)
-        # Embedded clouds lock nobody out, and every platform of theirs has the credential of one template.
-        refusals = Refusals(None if settings.embedded else settings.config_dir.parent / "refused")
-        self.session = Session(site_name, self.site.cloud, settings.clouds_path, settings.env, refusals, transport)
+        # A testbed's credential is a person's, an embedded cloud's belongs to the platform that made it.
+        refusals = Refusals((settings.config_dir if settings.embedded else settings.config_dir.parent) / "refused")
+        self._ask = partial(
+            Session, site_name, path=settings.clouds_path, env=settings.env, refusals=refusals, transport=transport
+        )
+        self.session = self._ask(entry=self.site.cloud)
 
     @cached_property
     def leases(self) -> Leases:
@@ -50,8 +53,9 @@ class OpenStackCloud:
 
     @cached_property
     def store(self) -> Store:
-        """Cinder and Swift: a site has what its settings put there."""
-        return SiteStore(self.session, self.owner, self.site.volume is not None, bool(self.site.containers))
+        """Cinder and Swift: a site has what its settings put there. Its objects may live in another cloud."""
+        session = self._ask(entry=self.site.store_cloud) if self.site.store_cloud else self.session
+        return SiteStore(session, self.owner, self.site.volume is not None, bool(self.site.containers))
 
     @cached_property
     def prospect(self) -> Prospect:

@@ -1,7 +1,8 @@
 """The way to one site's APIs: openstacksdk with an explicit entry of an explicit file, and its errors in our words.
 
 A refused credential is tried once, ever: later questions, of this run and of the next, fail without asking, because
-repeated refusals lock an account. Every request has a time limit; none is repeated.
+repeated refusals lock an account. Every request has a time limit; none is repeated, unless the cloud says when to ask
+again (patience.py).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ REQUEST_S = 60
 """Time limit of one request. A loaded service answers late; one that hangs would otherwise hang us for ever."""
 
 _QUOTA_WORDS = ("quota", "would spend", "exceed")
+_RULES = ("would spend", "maximum lease duration", "can only be extended within", "project expiration date")
+"""Of leases. The same refusal comes as 400 or 403, by the version of Blazar and by what was asked."""
 _NOT_NOW = (502, 503, 504)
 
 
@@ -63,9 +66,9 @@ class Session:
         try:
             yield connection
         except foreseen as error:
-            raised = self._translated(what, error)
-            if str(getattr(error, "url", "")).endswith("/auth/tokens"):  # the token was renewed in between
-                self._remember(connection, raised)
+            renewing = str(getattr(error, "url", "")).endswith("/auth/tokens")
+            raised = self._translated(what, error, login=renewing)
+            self._remember(connection, raised)
             raise raised from error
 
     def _connect(self, foreseen: tuple[type[Exception], ...]) -> Any:
@@ -104,6 +107,9 @@ class Session:
         from openstack.config import OpenStackConfig
         from openstack.connection import Connection
         from openstack.exceptions import ConfigException
+        from requests import Session as Transport
+
+        from provision.clouds.patience import patient
 
         if not self.path.exists():
             raise PreconditionMissing(
@@ -114,7 +120,7 @@ class Session:
         try:
             # Stray OS_* variables would win over the entry: never read.
             # Any callable will do where the SDK's types ask for a class.
-            make: Any = partial(KeystoneSession, session=self.transport)
+            make: Any = partial(KeystoneSession, session=patient(self.transport or Transport()))
             config = OpenStackConfig(
                 config_files=[str(self.path)],
                 secure_files=["/dev/null"],
@@ -131,8 +137,15 @@ class Session:
         return Connection(config=region)
 
     def _translated(self, what: str, error: Exception, *, login: bool = False) -> PlatformError:
-        from openstack.exceptions import NotFoundException
+        from keystoneauth1.exceptions import EndpointNotFound
+        from openstack.exceptions import NotFoundException, ServiceDisabledException
 
+        if isinstance(error, EndpointNotFound | ServiceDisabledException):
+            return PreconditionMissing(
+                f"{self.site}: {what}: the site has no such service",
+                why=str(error),
+                next=f"invoke doctor --env {self.env}",
+            )
         status = int(getattr(error, "status_code", None) or getattr(error, "http_status", None) or 0)
         if not status and isinstance(error, NotFoundException):
             status = 404  # the SDK looked through a list itself
@@ -148,16 +161,22 @@ def refusal(what: str, status: int, text: str, *, env: str, login: bool = False)
     why = f"HTTP {status}: {text}" if status else text
     low = text.lower()
     doctor = f"invoke doctor --env {env}"
-    if status == 401 or (login and status in (403, 404)):
+    if status == 401 and not login:  # the SDK has just got a new token: keystone takes the credential
+        return PreconditionMissing(f"{what}: the service does not know our token", why=why, next=f"later: {doctor}")
+    if login and status in (401, 403, 404):
         return CredentialsRefused(
             f"{what}: credentials refused",
             why=f"{why} (tried once; repeated refusals lock an account)",
             next=f"put a working application credential into clouds.yaml, then: {doctor}",
         )
+    if status == 429:
+        return PreconditionMissing(f"{what}: asked too often", why=why, next=f"later: {doctor}")
     if status == 0 or status in _NOT_NOW:
         return PreconditionMissing(f"{what}: the cloud does not answer", why=why, next=doctor)
     if "not enough" in low and "available" in low:
         return LeaseUnavailable(f"{what}: no slot now", why=why, next=f"invoke provision.all --env {env}  (later)")
+    if status == 400 and any(rule in low for rule in _RULES):
+        status = 403
     if status == 413 or (status in (403, 409) and any(word in low for word in _QUOTA_WORDS)):
         return QuotaExceeded(f"{what}: over quota", why=why, next=f"free some, then: invoke provision.all --env {env}")
     if status == 404:

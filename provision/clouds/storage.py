@@ -12,6 +12,9 @@ MARK = "X-Container-Meta-Tandem"
 SEGMENTS = "+segments"
 """What S3 uploads in parts leave beside a container."""
 
+PAGE = 1000
+"""Objects a request. The SDK turns the page only where a number was asked for, and else stops at the store's own."""
+
 WRITER = "writer"
 """The container of who writes now: it comes and goes with a run, so it is neither data nor a leftover."""
 
@@ -83,7 +86,7 @@ class SiteStore:
             there = {item.name for item in cloud.object_store.containers(prefix=name)}
             for container in (name + SEGMENTS, name):
                 if container in there:
-                    for item in cloud.object_store.objects(container):
+                    for item in cloud.object_store.objects(container, limit=PAGE):
                         cloud.object_store.delete_object(item, ignore_missing=True)
                     cloud.object_store.delete_container(container, ignore_missing=True)
 
@@ -113,7 +116,7 @@ class SiteStore:
         """Names; () when the container is not there."""
         with self.session.asking(f"list objects of {container}") as cloud:
             there = any(item.name == container for item in cloud.object_store.containers(prefix=container))
-            return tuple(item.name for item in cloud.object_store.objects(container)) if there else ()
+            return tuple(item.name for item in cloud.object_store.objects(container, limit=PAGE)) if there else ()
 
     def delete_object(self, container: str, name: str) -> None:
         """Silent if it is gone."""

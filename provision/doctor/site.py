@@ -65,7 +65,7 @@ def judge_services(name: str, site: SiteSettings, found: Iterable[str]) -> Findi
     there = set(found)
     missing = [kind for kind in SERVICES if kind not in there]
     missing += ["block storage"] if site.volume and not there & set(VOLUMES) else []
-    missing += ["object-store"] if site.containers and "object-store" not in there else []
+    missing += ["object-store"] if site.containers and not site.store_cloud and "object-store" not in there else []
     why = f"region {site.region} lacks {', '.join(missing)}" if missing else f"all in region {site.region}"
     return Finding(f"{name} services", not missing, why, f"region_name: {site.region} in the entry of clouds.yaml")
 

@@ -17,6 +17,8 @@ PORTS: Mapping[str, int] = {
     "blazar": 1234,
     "swift": 8080,
 }
+ACCOUNTING_PORT = 8781
+"""Where Blazar asks whether a lease can be paid; in no catalogue."""
 TREE_FILE = "tree.json"
 PID_FILE = "tree.pid"
 

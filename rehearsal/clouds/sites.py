@@ -9,6 +9,8 @@ from ipaddress import IPv4Address, IPv4Network
 from rehearsal.clouds.layout import PORTS
 
 DAY_S = 86400
+EXTENSION_WINDOW_S = 2 * DAY_S
+"""How long before its end a lease can be extended."""
 FIRST_FLOATING, LAST_FLOATING = 10, 99
 """Host numbers of the public subnet's allocation pool: floating IPs that anyone may take."""
 RESERVABLE = range(100, 120)
@@ -17,18 +19,25 @@ RESERVABLE = range(100, 120)
 
 @dataclass(frozen=True, slots=True)
 class ComputeHost:
-    """One simulated host: a nova-compute service of its own. node_type: what leases of whole hosts ask for."""
+    """One simulated host: a nova-compute service of its own. node_type: what leases of whole hosts ask for.
+
+    su_per_hour: what it costs in a lease, as Chameleon's hosts tell of themselves.
+    """
 
     name: str
     vcpus: int
     memory_mib: int
     disk_gib: int
     node_type: str = ""
+    su_per_hour: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """A server size. extra: extra specs, e.g. a resource class that makes one server fill one host."""
+    """A server size. extra: extra specs, e.g. a resource class that makes one server fill one host.
+
+    su_per_hour: what one server of it costs in a lease.
+    """
 
     id: str
     name: str
@@ -36,6 +45,7 @@ class Flavor:
     memory_mib: int
     disk_gib: int
     extra: Mapping[str, str] = field(default_factory=dict)
+    su_per_hour: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class CloudSite:
-    """One cloud. max_lease_s: the longest lease it grants. whole_hosts: servers fill a host (bare metal)."""
+    """One cloud. max_lease_s: the longest lease it grants, and the most by which one is extended.
+
+    whole_hosts: servers fill a host (bare metal).
+    """
 
     name: str
     region: str
@@ -92,12 +105,12 @@ _WHOLE_HOST = {
     "resources:DISK_GB": "0",
 }
 _SIZES = (
-    ("tiny", 1, 512, 1),
-    ("small", 1, 2048, 20),
-    ("medium", 2, 4096, 40),
-    ("large", 4, 8192, 40),
-    ("xlarge", 8, 16384, 40),
-    ("xxlarge", 16, 32768, 40),
+    ("tiny", 1, 512, 1, 0.01),
+    ("small", 1, 2048, 20, 0.02),
+    ("medium", 2, 4096, 40, 0.04),
+    ("large", 4, 8192, 40, 0.08),
+    ("xlarge", 8, 16384, 40, 0.15),
+    ("xxlarge", 16, 32768, 40, 0.3),
 )
 
 KVM_TACC = CloudSite(
@@ -108,8 +121,8 @@ KVM_TACC = CloudSite(
     services=("keystone", "placement", "neutron", "glance", "cinder", "nova", "blazar"),
     hosts=(ComputeHost("kvm-01", 64, 262144, 4000), ComputeHost("kvm-02", 64, 262144, 4000)),
     flavors=tuple(
-        Flavor(str(number), f"m1.{size}", vcpus, memory, disk)
-        for number, (size, vcpus, memory, disk) in enumerate(_SIZES, start=1)
+        Flavor(str(number), f"m1.{size}", vcpus, memory, disk, su_per_hour=su)
+        for number, (size, vcpus, memory, disk, su) in enumerate(_SIZES, start=1)
     ),
     images=(Image("CC-Ubuntu24.04", "base"),),
     # The host plugin also answers /os-hosts, by which the flavor plugin learns what it may reserve.
@@ -124,9 +137,9 @@ CHI_UC = CloudSite(
     public=IPv4Network("10.30.2.0/24"),
     services=("keystone", "placement", "neutron", "glance", "nova", "blazar", "swift"),
     hosts=(
-        ComputeHost("gpu-rtx6000-01", 48, 196608, 240, "gpu_rtx_6000"),
-        ComputeHost("gpu-rtx6000-02", 48, 196608, 240, "gpu_rtx_6000"),
-        ComputeHost("skylake-01", 48, 196608, 240, "compute_skylake"),
+        ComputeHost("gpu-rtx6000-01", 48, 196608, 240, "gpu_rtx_6000", 2.0),
+        ComputeHost("gpu-rtx6000-02", 48, 196608, 240, "gpu_rtx_6000", 2.0),
+        ComputeHost("skylake-01", 48, 196608, 240, "compute_skylake", 1.0),
     ),
     flavors=(Flavor("baremetal", "baremetal", 1, 1, 20, _WHOLE_HOST),),
     images=(Image("CC-Ubuntu24.04-CUDA", "gpu,base"), Image("CC-Ubuntu24.04", "base")),

@@ -4,7 +4,7 @@ Standard library only: nova-compute imports this inside another virtual environm
 """
 
 from rehearsal.hosts.disks import attach_disk, detach_disk, disk_names
-from rehearsal.hosts.lifecycle import boot, destroy_all, leftovers, restart, start, stop, wait_ssh
+from rehearsal.hosts.lifecycle import boot, destroy_all, disable_unit, leftovers, restart, start, stop, wait_ssh
 from rehearsal.hosts.places import list_hosts, log_path
 from rehearsal.hosts.processes import is_running, leader_pid
 from rehearsal.hosts.spec import HostSpec, Nic
@@ -19,6 +19,7 @@ __all__ = [
     "boot",
     "destroy_all",
     "detach_disk",
+    "disable_unit",
     "disk_names",
     "is_running",
     "leader_pid",

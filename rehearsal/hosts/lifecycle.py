@@ -116,6 +116,14 @@ def wait_ssh(spec: HostSpec, *, deadline_s: float = 120.0) -> None:
     )
 
 
+def disable_unit(platform: str, machine: str, unit: str) -> None:
+    """Stop a systemd unit of a running host, and keep it from starting again. Silent if the host is not there."""
+    leader = processes.leader_pid(platform, machine)
+    if leader is not None:
+        inside = ("nsenter", f"--target={leader}", "--all", "--")
+        shell.run((*inside, "systemctl", "disable", "--now", "--quiet", unit), deadline_s=_KILL_DEADLINE_S)
+
+
 def _prepare(spec: HostSpec) -> None:
     """Folders, and the first files of the host's own."""
     folder = places.host_dir(spec.platform, spec.machine)

@@ -19,6 +19,8 @@ from provision.clouds.openstack import OpenStackCloud
 from provision.settings import Settings
 
 RECORDED = Path(__file__).parent / "recorded"
+HOSTS = {"kvm-tacc": "10.30.0.10", "chi-uc": "10.30.0.20"}
+"""Where the recorded services were."""
 Answer = dict[str, Any]
 
 
@@ -75,27 +77,45 @@ def cloud_of(
     secret: str = "s",
 ) -> tuple[OpenStackCloud, Recorded]:
     """A site's cloud over its recordings. change: alters a copy of them first. secret: the credential's."""
-    rows: dict[str, Answer] = json.loads((RECORDED / f"{site}.json").read_text())
+    rows = recorded(settings, site)
     if change:
         change(rows)
     adapter = Recorded(rows)
-    transport = requests.Session()
-    transport.mount("http://", adapter)
-    at_home = settings.model_copy(update={"clouds_file": str(_clouds_file(settings, folder, secret))})
+    transport = transport_of(adapter)
+    at_home = settings.model_copy(update={"clouds_file": str(clouds_file(settings, folder, secret))})
     return OpenStackCloud(at_home, site, transport), adapter
 
 
-def _clouds_file(settings: Settings, folder: Path, secret: str) -> Path:
+def recorded(settings: Settings, site: str) -> dict[str, Answer]:
+    """A site's recordings, at the addresses that the settings know: the services are the same at both."""
+    text = (RECORDED / f"{site}.json").read_text()
+    return dict(json.loads(text.replace(f"http://{HOSTS[site]}:", f"{_base(settings, site)}:")))
+
+
+def transport_of(adapter: Recorded) -> requests.Session:
+    """A transport that only plays."""
+    transport = requests.Session()
+    for scheme in ("http://", "https://"):
+        transport.mount(scheme, adapter)
+    return transport
+
+
+def clouds_file(settings: Settings, folder: Path, secret: str = "s") -> Path:
+    """A clouds.yaml of both sites; returns its path."""
     path = folder / "clouds.yaml"
-    hosts = {"kvm-tacc": "10.30.0.10", "chi-uc": "10.30.0.20"}
     auth = {"application_credential_id": "i", "application_credential_secret": secret}
     entries = {
         name: {
             "auth_type": "v3applicationcredential",
-            "auth": {"auth_url": f"http://{hosts[name]}:5000/v3", **auth},
+            "auth": {"auth_url": f"{_base(settings, name)}:5000/v3", **auth},
             "region_name": site.region,
         }
         for name, site in settings.sites.items()
     }
     path.write_text(json.dumps({"clouds": entries}))
     return path
+
+
+def _base(settings: Settings, site: str) -> str:
+    """Scheme and host of a site's services."""
+    return settings.sites[site].auth_url.removesuffix(":5000/v3") or f"http://{HOSTS[site]}"

@@ -13,7 +13,8 @@ import pytest
 from provision import leasing, obtaining
 from provision.clouds.blazar_words import lease_body, others, parse_calendar, parse_lease
 from provision.clouds.facts import Busy, Calendar, Host, Lease, Others, Reservation
-from provision.errors import LeaseUnavailable, PlatformError, QuotaExceeded
+from provision.clouds.session import refusal
+from provision.errors import LeaseUnavailable, PlatformError, PreconditionMissing, QuotaExceeded
 from provision.leasing import WantedLease
 from provision.settings import ENVIRONMENTS, load
 from provision.site import Site
@@ -182,6 +183,23 @@ def test_a_budget_that_holds_next_to_nothing_offers_no_hours() -> None:
         obtaining.obtain(Refusing([], error=spent), WISH)
     assert "1333 SU are missing; 1 h would fit" in caught.value.why
     assert "portal" in caught.value.next
+
+
+RULES = [
+    ("Lease duration of 604680 seconds must be less than or equal to the maximum lease duration of 86400 seconds.",
+     "168 h of gpu_rtx_6000 are longer than the site grants", "hours = 24"),
+    ("Cannot create a lease beyond Chameleon project expiration date. Please ask your PI",
+     "would outlive the allocation", "write its last day into [allocation]"),
+    ("Policy doesn't allow this", "not allowed", "doctor"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "what", "then"), RULES, ids=["too long", "past the allocation", "another rule"])
+def test_a_rule_of_the_site_is_told_with_what_it_would_grant(said: str, what: str, then: str) -> None:
+    refused = refusal("chi-uc: create lease", 403, said, env="rehearsal")
+    with pytest.raises(PreconditionMissing) as caught:
+        obtaining.obtain(Refusing([], error=refused), WISH)
+    assert what in caught.value.what and said in caught.value.why and then in caught.value.next
 
 
 @pytest.mark.parametrize("env", ["rehearsal", "chameleon"])

@@ -8,7 +8,9 @@ from provision.clouds.blazar_words import message
 from provision.clouds.session import refusal
 
 CASES = [
-    (401, "The request you have made requires authentication.", False, "CredentialsRefused"),
+    (401, "The request you have made requires authentication.", True, "CredentialsRefused"),
+    (401, "Authentication required", False, "PreconditionMissing"),
+    (429, "Too many requests", False, "PreconditionMissing"),
     (404, "Could not find Application Credential", True, "CredentialsRefused"),
     (404, "Could not find flavor", False, "PreconditionMissing"),
     (0, "Connection refused", True, "PreconditionMissing"),
@@ -19,6 +21,9 @@ CASES = [
     (413, "VolumeSizeExceedsAvailableQuota", False, "QuotaExceeded"),
     (403, "Quota exceeded for cores: Requested 4, but already used 17 of 20 cores", False, "QuotaExceeded"),
     (403, "Reservation would spend 412.00 SUs, only 30.00 left", False, "QuotaExceeded"),
+    (400, "Reservation for project CHI-1 would spend 336.00 SUs, only 30.00 left", False, "QuotaExceeded"),
+    (400, "Lease can only be extended within 172800 seconds", False, "PreconditionMissing"),
+    (400, "Cannot create a lease beyond Chameleon project expiration date.", False, "PreconditionMissing"),
     (409, "Quota exceeded for resources: ['port']", False, "QuotaExceeded"),
     (409, "IP address 10.31.1.11 already allocated", False, "StepFailed"),
     (403, "Policy doesn't allow this", False, "PreconditionMissing"),

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from rehearsal.clouds.config.compute import FREEPOOL
 from rehearsal.clouds.config.ini import Section, render
 from rehearsal.clouds.config.shared import SERVICE_USER, Subject, database, default, oslo, token_check
-from rehearsal.clouds.layout import PORTS
+from rehearsal.clouds.layout import ACCOUNTING_PORT, PORTS
+from rehearsal.clouds.sites import EXTENSION_WINDOW_S
 
 OPEN = ("blazar:oshosts:get", "blazar:oshosts:get_allocations")
 IDENTITY_PREFIX = "identity"
@@ -49,9 +50,21 @@ def blazar(subject: Subject) -> Mapping[str, str]:
         "neutron": endpoints,
         "placement": endpoints,
         "keystone": endpoints,
-        "enforcement": {"enabled_filters": "MaxLeaseDurationFilter", "max_lease_duration": site.max_lease_s},
+        "enforcement": _enforcement(subject),
         "database": database(subject, "blazar"),
         "oslo_policy": {"policy_file": subject.tree.file("etc/blazar/policy.yaml")},
     }
     # JSON is YAML.
     return {"blazar.conf": render(sections), "policy.yaml": json.dumps(dict.fromkeys(OPEN, "")) + "\n"}
+
+
+def _enforcement(subject: Subject) -> Section:
+    """Chameleon's rules of leases. services/lease_rules.py is upstream's two filters as one; it asks accounting.py."""
+    site = subject.site
+    return {
+        "enabled_filters": "LeaseRules",
+        "max_lease_duration": site.max_lease_s,
+        "reservation_extension_window": EXTENSION_WINDOW_S,
+        "external_service_base_endpoint": f"http://{site.address}:{ACCOUNTING_PORT}/",
+        "external_service_token": subject.secrets.service,
+    }

@@ -178,6 +178,7 @@ def _lease_inventory(cloud: Any, site: CloudSite, public: Any) -> None:
                 "node_type": host.node_type,
                 "node_name": host.name,
                 "architecture.platform_type": "x86_64",
+                "su_factor": str(host.su_per_hour),
             },
         )
     for address in site.reservable_floating:

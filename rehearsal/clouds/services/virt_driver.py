@@ -23,7 +23,7 @@ from provision.wait import never, wait_until
 from rehearsal import hosts
 from rehearsal.clouds import loops
 from rehearsal.clouds.layout import Tree
-from rehearsal.clouds.services import faults, servers
+from rehearsal.clouds.services import injection, servers
 from rehearsal.clouds.services.virt_inventory import InventoryDriver
 from rehearsal.clouds.sites import SITES
 from rehearsal.hosts import roots
@@ -91,12 +91,14 @@ class HostDriver(InventoryDriver):
         """Boot the host; ACTIVE means that its ssh answers. Raises BuildAbortException: no retry."""
         self.roll.add(instance.uuid, instance.name)
         try:
-            self._inject(instance)
+            if injection.before(self.tree, instance.display_name or ""):
+                raise exception.BuildAbortException(instance_uuid=instance.uuid, reason="injected deploy failure")
             spec = servers.host_spec(self.tree, instance, self._layers(instance), network_info or ())
             self._wait_bridges(nic.bridge for nic in spec.nics)
             hosts.boot(spec)
             self._attach(instance, servers.disks(block_device_info))
             hosts.wait_ssh(spec, deadline_s=SSH_S)
+            injection.after(self.tree, spec, instance.display_name or "")
         except (PlatformError, OSError) as error:
             LOG.exception("server %s did not come up", instance.uuid)
             log = hosts.log_path(self.tree.platform, servers.machine_name(instance.uuid))
@@ -197,13 +199,6 @@ class HostDriver(InventoryDriver):
         loops.detach(disk.image)
 
     # -- inside -------------------------------------------------------------------------------------------------------
-    def _inject(self, instance: Any) -> None:
-        """Faults that a drill asked for."""
-        asked = faults.read(self.tree)
-        threading.Event().wait(asked.spawn_delay_s)
-        if asked.fails(instance.display_name or ""):
-            raise exception.BuildAbortException(instance_uuid=instance.uuid, reason="injected deploy failure")
-
     def _layers(self, instance: Any) -> tuple[Path, ...]:
         ready = roots.ready(self.tree.cache)
         if ready is None:

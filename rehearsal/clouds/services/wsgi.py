@@ -10,6 +10,7 @@ from typing import Any
 import waitress.server
 
 from rehearsal.clouds.layout import PORTS, Tree
+from rehearsal.clouds.services import middleware
 from rehearsal.clouds.sites import SITES
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -21,18 +22,28 @@ IDLE_S = 300
 
 def serve(tree: Tree, service: str, application: Application, *, prefix: str = "") -> None:
     """Listen and serve for ever. prefix: a path under which the application answers as well."""
-    server = waitress.server.create_server(
-        _below(prefix, application) if prefix else application,
-        host=str(SITES[tree.site].address),
-        port=PORTS[service],
-        threads=THREADS,
+    guarded = middleware.around(tree, service, application)
+    server = _server(_below(prefix, guarded) if prefix else guarded, str(SITES[tree.site].address), PORTS[service])
+    announce(tree, service)
+    server.run()
+
+
+def listen(application: Application, address: str, port: int, *, threads: int) -> None:
+    """Serve something small beside a service, for ever."""
+    _server(application, address, port, threads).run()
+
+
+def _server(application: Application, address: str, port: int, threads: int = THREADS) -> Any:
+    return waitress.server.create_server(
+        application,
+        host=address,
+        port=port,
+        threads=threads,
         connection_limit=CONNECTIONS,
         channel_timeout=IDLE_S,
         ident="tandem",
         clear_untrusted_proxy_headers=True,
     )
-    announce(tree, service)
-    server.run()
 
 
 def announce(tree: Tree, service: str) -> None:
