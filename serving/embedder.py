@@ -52,7 +52,7 @@ class Embedder:
         self.model = model
         self._metrics, self._cache = metrics, cache
         about = model.manifest
-        self._keys = Keys(about.name, about.version, about.precision)
+        self._keys = Keys(about.model_dump_json())  # whatever changes the model is in its manifest
         self._on_the_way: dict[bytes, Job] = {}
         self._rate = Rate(config.workers, speed.tokens, speed.seconds)
         targets_s = {

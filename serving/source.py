@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from serving.config import Config
 from serving.manifest import MANIFEST, sha256
 
 
@@ -44,3 +45,17 @@ class Folder:
     def current(self) -> Found:
         """Always the same."""
         return self._found
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Of every model that a process is to serve."""
+
+    embedder: Source
+    summarizer: Source | None = None
+
+
+def folders(config: Config) -> Sources:
+    """What the settings name, for the life of the process."""
+    there = config.summarizer_dir
+    return Sources(Folder(config.model_dir), Folder(there) if there is not None else None)
