@@ -149,7 +149,7 @@ class Service:
             self.metrics.ready(True)
             return
         failed = [seat for seat in empty if seat.has_failed]
-        self.phase = Phase.FAILED if failed else Phase.LOADING
+        self.phase = Phase.FAILED if len(failed) == len(empty) else Phase.LOADING
         self.reason = (failed or empty)[0].reason
 
     def _summarizer(self, source: Source) -> SummarizerSeat:

@@ -14,7 +14,7 @@ from serving.backlog import Claim
 from serving.config import Config
 from serving.errors import DeadlinePassed, Draining
 from serving.metrics import Metrics, SummaryStanding
-from serving.summaries.model import SummaryModel
+from serving.summaries.model import Read, SummaryModel
 from serving.summaries.pace import Pace, Seed, admit
 from serving.summaries.pool import Pool, Stepped, Wish
 from serving.summarizer.generation import Generation
@@ -94,7 +94,7 @@ class Summaries:
         within_s = min(self._config.summary_target_ms / 1000, left_s)
         admit(self._pace, self._pool.load(), texts, within_s=within_s, most=self._config.max_summary_queue)
 
-    async def _read(self, texts: Sequence[str]) -> list[tuple[list[int], bool]]:
+    async def _read(self, texts: Sequence[str]) -> Read:
         if self._is_closed:
             raise Draining("the process stops")
         return await self._loop.run_in_executor(self._reader, self.model.tokenize, texts)

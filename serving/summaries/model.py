@@ -1,55 +1,92 @@
-"""A summarizer on the provider that the stage requires."""
+"""A summarizer, as the service sees it, and the real one on the provider that the stage requires."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from serving.config import Config
 from serving.errors import ProviderMissing
+from serving.summaries.pool import Steps
 from serving.summarizer import folder, summarizer
-from serving.summarizer.batch import Batch
-from serving.summarizer.generation import Generation
 from serving.summarizer.golden import prove
 
+Read = Sequence[tuple[list[int], bool]]  # of every text its token ids, and whether it was cut at the model's limit
 
-@dataclass(frozen=True, slots=True)
-class SummaryModel:
+
+class SummaryModel(Protocol):
     """May be shared by threads; a batch that it starts belongs to one."""
-
-    summarizer: summarizer.Summarizer
-    degraded: bool  # on a CPU although the stage requires something else
 
     @property
     def manifest(self) -> folder.Manifest:
         """What its folder says; the precision of its weights among it."""
-        return self.summarizer.manifest
+        ...
+
+    @property
+    def golden(self) -> folder.Golden:
+        """What was recorded of it."""
+        ...
 
     @property
     def provider(self) -> str:
         """What really runs it."""
-        return self.summarizer.engine.provider
+        ...
 
     @property
-    def settings(self) -> Generation:
-        """How it is meant to be searched."""
-        return self.summarizer.settings
+    def degraded(self) -> bool:
+        """Whether that is a CPU although the stage requires something else."""
+        ...
+
+    def tokenize(self, texts: Sequence[str], /) -> Read:
+        """Every text as the model reads it."""
+        ...
+
+    def text(self, ids: Sequence[int], /) -> str:
+        """The words of a summary."""
+        ...
+
+    def start(self) -> Steps:
+        """An empty batch."""
+        ...
+
+    def prove(self) -> float:
+        """The largest change of a recorded log-probability, in nats. Raises GoldenMismatch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The real one."""
+
+    summarizer: summarizer.Summarizer
+    degraded: bool
+
+    @property
+    def manifest(self) -> folder.Manifest:
+        """What its folder says."""
+        return self.summarizer.manifest
 
     @property
     def golden(self) -> folder.Golden:
         """What was recorded of it."""
         return self.summarizer.golden
 
-    def tokenize(self, texts: Sequence[str]) -> list[tuple[list[int], bool]]:
-        """Token ids of every text, and whether it was cut at the model's limit."""
+    @property
+    def provider(self) -> str:
+        """What really runs it."""
+        return self.summarizer.engine.provider
+
+    def tokenize(self, texts: Sequence[str], /) -> Read:
+        """Every text as the model reads it."""
         return self.summarizer.tokenize(texts)
 
-    def text(self, ids: Sequence[int]) -> str:
+    def text(self, ids: Sequence[int], /) -> str:
         """The words of a summary."""
         return self.summarizer.text(ids)
 
-    def start(self) -> Batch:
+    def start(self) -> Steps:
         """An empty batch."""
         return self.summarizer.start()
 
@@ -69,4 +106,4 @@ def load(config: Config, path: Path) -> SummaryModel:
     found = made.engine.provider
     if found != wanted and not config.allow_cpu:
         raise ProviderMissing(f"{wanted} is required, ONNX Runtime gave {found}; ALLOW_CPU=1 would serve degraded")
-    return SummaryModel(made, degraded=found != wanted)
+    return Loaded(made, degraded=found != wanted)

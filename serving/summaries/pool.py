@@ -146,7 +146,8 @@ class Pool:
     def _work(self) -> None:
         """What each thread does until the pool is closed and its batch empty."""
         if self._nice:  # on Linux of this thread alone
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
+            this = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, this, min(19, os.getpriority(os.PRIO_PROCESS, this) + self._nice))
         bench, free_s = _Bench(self._start()), self._clock()
         while (new := self._take(bench)) is not None:
             began_s = free_s if bench.inside else self._clock()

@@ -34,12 +34,12 @@ def warm(model: SummaryModel, slots: int) -> Seed:
     """A step for every length of a source and every size of a batch; then how long a golden text takes alone.
 
     Golden summaries are shorter than a model's longest, so what one took counts for as many steps as there may be."""
-    token = model.settings.eos_token_id
+    token = model.manifest.generation.eos_token_id
     batch = model.start()
     for length in (length for length in BUCKETS if length <= model.manifest.max_tokens):
         if len(batch) == slots:
             batch = model.start()
-        batch.add([token] * length, model.settings)
+        batch.add([token] * length, model.manifest.generation)
         batch.step()
     (ids, _), steps = model.tokenize([model.golden.texts[0].text])[0], 0
     batch, began_s = model.start(), time.perf_counter()
@@ -47,5 +47,5 @@ def warm(model: SummaryModel, slots: int) -> Seed:
     while batch:
         batch.step()
         steps += 1
-    seconds, longest = time.perf_counter() - began_s, model.settings.max_length - 1
+    seconds, longest = time.perf_counter() - began_s, model.manifest.generation.max_length - 1
     return Seed(longest, seconds * longest / max(steps, 1))

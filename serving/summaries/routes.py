@@ -30,7 +30,7 @@ class Routes:
             asking.bounded(asked.texts, config.max_summary_texts, config.max_chars)
             service.require_running()
             with self._seat.use() as desk, asking.watched(request, claim):
-                answer = await desk.summarize(asked.texts, settings(asked, desk.model.settings), claim)
+                answer = await desk.summarize(asked.texts, settings(asked, desk.model.manifest.generation), claim)
             return Response(written(answer), 200, about(answer.model), asking.JSON)
 
 
