@@ -146,7 +146,8 @@ def test_a_version_that_fails_its_proof_is_refused_told_of_and_not_tried_again()
         return [*found, (await client.get("/metrics")).text]
 
     first, second, third, fourth, metrics = stage.visit(ask)
-    told = [{(one["version"], one["refused_version"]) for one in standing} for standing in (first, second, third, fourth)]
+    standings = (first, second, third, fourth)
+    told = [{(one["version"], one["refused_version"]) for one in standing} for standing in standings]
     assert told == [{("1", "bad")}, {("2", None)}, {("2", "bad")}, {("2", None)}]
     assert all(one["refused_reason"].startswith("GoldenMismatch") for one in (*first, *third))
     assert Counter(stage.loaded) == {"1": 1, "s1": 1, "bad": 1, "sbad": 1, "2": 1, "s2": 1}
