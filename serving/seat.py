@@ -17,6 +17,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from serving.described import Described
 from serving.errors import NotReady, ServingError, SourceUnavailable
+from serving.memory import give_back
 from serving.source import Found, Source
 
 LOADING = "the model is being loaded"
@@ -201,6 +202,13 @@ class Seat(Generic[P, D]):
         """Close what was replaced once nobody uses it; its threads have nothing to do and end at once."""
         if opened.is_retired and not opened.users:
             opened.desk.close()
-            ending = asyncio.create_task(asyncio.to_thread(opened.desk.wait, 10.0))
+            ending = asyncio.create_task(asyncio.to_thread(_end, opened))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
+
+
+def _end(opened: _Opened[P, D]) -> None:
+    """Wait for the threads, then let go of the model and give its memory back."""
+    opened.desk.wait(10.0)
+    del opened.desk, opened.proven
+    give_back()

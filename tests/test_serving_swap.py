@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -260,3 +261,19 @@ def test_a_folder_is_one_model_for_the_life_of_the_process(tmp_path: Path) -> No
     assert (first.folder, first.version, len(first.digest)) == (tmp_path, "5", 64)
     assert Folder(tmp_path).current().digest != first.digest
     assert Folder(tmp_path / "nothing").current() == Found(tmp_path / "nothing", "", "")
+
+
+def test_what_was_replaced_gives_its_memory_back() -> None:
+    stage = Stage()
+
+    async def ask(client: httpx.AsyncClient, service: Service) -> list[object]:
+        assert (await client.post("/embed", json={"texts": ["the"]})).status_code == 200
+        assert (await client.post("/summarize", json={"texts": ["the"]})).status_code == 200
+        old = [weakref.ref(stage.engines.pop("1")), weakref.ref(stage.summaries.pop("1"))]
+        stage.embedder.version = stage.summarizer.version = "2"
+        await serves(service, "2", "2")
+        while any(seat._ending for seat in service.seats):
+            await asyncio.sleep(0)
+        return [one() for one in old]
+
+    assert stage.visit(ask) == [None, None]
