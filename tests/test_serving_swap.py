@@ -266,10 +266,10 @@ def test_a_folder_is_one_model_for_the_life_of_the_process(tmp_path: Path) -> No
 def test_what_was_replaced_gives_its_memory_back() -> None:
     stage = Stage()
 
-    async def ask(client: httpx.AsyncClient, service: Service) -> list[object]:
+    async def ask(client: httpx.AsyncClient, service: Service) -> list[Any]:
         assert (await client.post("/embed", json={"texts": ["the"]})).status_code == 200
         assert (await client.post("/summarize", json={"texts": ["the"]})).status_code == 200
-        old = [weakref.ref(stage.engines.pop("1")), weakref.ref(stage.summaries.pop("1"))]
+        old: list[weakref.ref[Any]] = [weakref.ref(stage.engines.pop("1")), weakref.ref(stage.summaries.pop("1"))]
         stage.embedder.version = stage.summarizer.version = "2"
         await serves(service, "2", "2")
         while any(seat._ending for seat in service.seats):
