@@ -113,6 +113,10 @@ class Embedder:
         """Until what waits now would be done, as estimated."""
         return self._admission.estimate_s(Lane.BULK, self._scheduler.waiting())
 
+    def faster(self, speed: Speed) -> Speed:
+        """This speed, or the one that was measured here, whichever is higher."""
+        return Speed(speed.tokens, min(speed.seconds, speed.tokens / self._rate.one()))
+
     def close(self) -> None:
         """Take no more work; who waits in line is told Draining."""
         self._is_closed = True

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from serving.config import Config
+from serving.embedder import Speed
 from serving.model import Model
 from serving.service import Service
 from serving.source import Folder, Found, Sources
@@ -277,3 +278,16 @@ def test_what_was_replaced_gives_its_memory_back() -> None:
         return [one() for one in old]
 
     assert stage.visit(ask) == [None, None]
+
+
+def test_what_was_warmed_up_beside_a_busy_model_refuses_nobody_for_it() -> None:
+    stage = Stage()
+
+    async def ask(_: httpx.AsyncClient, service: Service) -> tuple[float, float]:
+        before = service.require().standing(0).rate
+        slow = Speed(64, 640.0)  # a tenth of a token a second
+        found = service.require().faster(slow)
+        return before, found.tokens / found.seconds * service.config.workers
+
+    before, after = stage.visit(ask)
+    assert after == pytest.approx(before) and before > 100

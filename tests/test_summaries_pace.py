@@ -11,7 +11,7 @@ from serving.summaries.pool import Load
 
 def settled(workers: int = 1, *, together: int = 1, steps: int = 10, step_s: float = 0.1) -> Pace:
     """After many texts that needed so many steps, decoded so many at once."""
-    pace = Pace(workers, Seed(50, 500.0))
+    pace = Pace(workers, Seed(50, 500.0, 500.0))
     for _ in range(200):
         for _ in range(steps):
             pace.ran(together, step_s)
@@ -21,7 +21,7 @@ def settled(workers: int = 1, *, together: int = 1, steps: int = 10, step_s: flo
 
 
 def test_at_first_the_warm_up_is_believed() -> None:
-    pace = Pace(1, Seed(20, 5.0))
+    pace = Pace(1, Seed(20, 5.0, 5.0))
     assert (pace.text_s, pace.making_s, pace.steps) == (5.0, 5.0, 20.0)
 
 
@@ -88,3 +88,11 @@ def test_what_may_wait_is_bounded_however_fast_it_goes() -> None:
     admit(pace, Load(90), 9, within_s=60, most=99)
     with pytest.raises(QueueFull):
         admit(pace, Load(90), 10, within_s=60, most=99)
+
+
+def test_the_next_model_begins_as_fast_as_the_one_before_was() -> None:
+    slow, seen = Seed(40, 30.0, 30.0), settled(together=4).seen()
+    assert slow.or_faster(seen) == seen
+    assert seen.or_faster(slow) == seen
+    after = Pace(1, slow.or_faster(seen))
+    assert (after.text_s, after.making_s, after.steps) == pytest.approx((0.25, 1.0, 10.0))

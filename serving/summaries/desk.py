@@ -79,6 +79,10 @@ class Summaries:
         """Until what waits now would be done, as estimated."""
         return self._pace.estimate_s(self._pool.load(), 0)
 
+    def seen(self) -> Seed:
+        """How fast it was."""
+        return self._pace.seen()
+
     def close(self) -> None:
         """Take no more work; who waits in line is told Draining."""
         self._is_closed = True

@@ -20,10 +20,15 @@ FADE = 0.9  # what a finished text leaves of the weight of all before it
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What warming up measured of one text alone, and of `steps` as a text may need at most."""
+    """What was measured before: steps that a text needs, its seconds from first to last, and those of one worker."""
 
     steps: float
     seconds: float
+    text_s: float
+
+    def or_faster(self, other: Seed) -> Seed:
+        """The one by which more is let in."""
+        return self if self.text_s <= other.text_s else other
 
 
 class Pace:
@@ -33,7 +38,11 @@ class Pace:
         self.workers = workers
         self._ended = 1.0
         self._steps, self._seconds = max(seed.steps, 1.0), max(seed.seconds, 1e-6)
-        self._run_steps, self._run_s = self._steps, self._seconds
+        self._run_steps, self._run_s = self._steps, max(seed.text_s, 1e-6)
+
+    def seen(self) -> Seed:
+        """What was measured so far, to begin the next model with."""
+        return Seed(self.steps, self.making_s, self.text_s)
 
     @property
     def text_s(self) -> float:

@@ -48,4 +48,5 @@ def warm(model: SummaryModel, slots: int) -> Seed:
         batch.step()
         steps += 1
     seconds, longest = time.perf_counter() - began_s, model.manifest.generation.max_length - 1
-    return Seed(longest, seconds * longest / max(steps, 1))
+    most_s = seconds * longest / max(steps, 1)
+    return Seed(longest, most_s, most_s)
