@@ -64,8 +64,8 @@ def ask(site: Site, forward: Forward, text: str) -> StageStatus:
     stage = forward.service.removeprefix(PREFIX)
     golden = json.loads((ROOT / "serving" / "golden.json").read_text())["texts"]
     try:
-        answer, latency_ms = _embed(site, forward, [text])
-        recorded, _ = _embed(site, forward, [row["text"] for row in golden])
+        answer, latency_ms = _post(site, forward, "embed", [text])
+        recorded, _ = _post(site, forward, "embed", [row["text"] for row in golden])
         ready = _get(site, forward, "readyz")
     except (CommandFailed, DeadlineExceeded, json.JSONDecodeError, KeyError) as error:
         return StageStatus(stage, False, why=str(error).splitlines()[0])
@@ -84,18 +84,23 @@ def ask(site: Site, forward: Forward, text: str) -> StageStatus:
     )
 
 
+def summarize(site: Site, forward: Forward, texts: Sequence[str]) -> tuple[Any, float]:
+    """POST /summarize through the link: the answer and its milliseconds. Raises CommandFailed, DeadlineExceeded."""
+    return _post(site, forward, "summarize", texts)
+
+
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     """Cosine of two vectors of equal length."""
     dot = sum(a * b for a, b in zip(one, other, strict=True))
     return dot / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
 
 
-def _embed(site: Site, forward: Forward, texts: Sequence[str]) -> tuple[Any, float]:
-    """POST /embed from the site's entry node; returns the answer and its milliseconds."""
+def _post(site: Site, forward: Forward, path: str, texts: Sequence[str]) -> tuple[Any, float]:
+    """Texts, from the site's entry node; returns the answer and its milliseconds."""
     out = _curl(
         site,
         forward,
-        "embed",
+        path,
         ["-w", "\n%{time_total}", "-H", "content-type: application/json", "--data", "@-"],
         json.dumps({"texts": list(texts)}),
     )

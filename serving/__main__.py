@@ -19,6 +19,7 @@ from serving.config import Config, from_env
 from serving.errors import ConfigInvalid
 from serving.metrics import Metrics
 from serving.service import Phase, Service
+from serving.summaries import routes as summaries
 
 log = logging.getLogger("serving")
 
@@ -39,6 +40,7 @@ def main() -> int:
 def build(config: Config) -> uvicorn.Server:
     """The server, wired so that the signals drain it."""
     service = Service(config, Metrics(config.stage))
+    routers = summaries.routers(service)
 
     def drain() -> None:
         again = service.phase in (Phase.DRAINING, Phase.STOPPING)
@@ -57,7 +59,7 @@ def build(config: Config) -> uvicorn.Server:
 
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(service, take_signals),
+            create_app(service, take_signals, routers, summaries.SCHEMAS if routers else ()),
             host=config.host,
             port=config.port,
             access_log=False,

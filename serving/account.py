@@ -7,9 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
-from serving.model import Model
+from serving.described import about
 from serving.problems import Problems
-from serving.service import Phase, Service
+from serving.service import SUMMARIZE, Phase, Service
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -37,7 +37,7 @@ class Account:
             nonlocal has_started
             if message["type"] == "http.response.start":
                 has_started = True
-                message["headers"] = self._with_ours(message.get("headers", ()))
+                message["headers"] = self._with_ours(message.get("headers", ()), path)
                 self._service.metrics.answered(path, message["status"], time.perf_counter() - began_s)
             await send(message)
 
@@ -49,27 +49,18 @@ class Account:
                 raise
             await self._problems.internal()(scope, receive, account)
 
-    def _with_ours(self, headers: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _with_ours(self, headers: Collection[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
         """An answer that already says which model gave it keeps that: another may serve by now."""
         told = {name.lower() for name, _ in headers}
-        ours = [(name.encode(), value.encode()) for name, value in self._headers().items()]
+        ours = [(name.encode(), value.encode()) for name, value in self._headers(path).items()]
         return [*headers, *(pair for pair in ours if pair[0] not in told)]
 
-    def _headers(self) -> dict[str, str]:
-        headers: dict[str, str] = {"x-stage": self._service.config.stage}
-        if self._service.proven is not None:
-            headers |= about(self._service.proven.model)
-        if self._service.phase in (Phase.DRAINING, Phase.STOPPING):
+    def _headers(self, path: str) -> dict[str, str]:
+        service = self._service
+        headers: dict[str, str] = {"x-stage": service.config.stage}
+        seat = service.summarizer if path == SUMMARIZE and service.summarizer is not None else service.embedder
+        if seat.proven is not None:
+            headers |= about(seat.proven.model)
+        if service.phase in (Phase.DRAINING, Phase.STOPPING):
             headers["connection"] = "close"  # a kept connection would end under its client's next request
         return headers
-
-
-def about(model: Model) -> dict[str, str]:
-    """The headers that say what gave an answer."""
-    headers = {
-        "x-model-name": model.manifest.name,
-        "x-model-version": model.manifest.version,
-        "x-model-precision": model.manifest.precision,
-        "x-provider": model.provider,
-    }
-    return headers | ({"x-degraded": "true"} if model.degraded else {})

@@ -41,9 +41,13 @@ class Rate:
         self._bulk = self._bulk * kept + tokens * is_bulk
         self._contended = self._contended * kept + tokens * (is_bulk or bulk_waits)
 
+    def one(self) -> float:
+        """Tokens per second of one worker."""
+        return self._tokens / self._seconds
+
     def all(self) -> float:
         """Tokens per second of all workers."""
-        return self._workers * self._tokens / self._seconds
+        return self._workers * self.one()
 
     def of(self, lane: Lane, waiting: Waiting) -> float:
         """What a line gets of it."""

@@ -93,7 +93,7 @@ class ServedModel(BaseModel):
     owned_by: str
     version: str
     precision: str
-    dimensions: int
+    dimensions: int | None = Field(description="of a vector; null where there are none")
     max_tokens: int = Field(description="of one text; what lies beyond is cut")
     aliases: list[str] = Field(description="names that stand for it in a request")
 
@@ -118,8 +118,26 @@ class Start(BaseModel):
     phase: str
 
 
+class ModelStanding(BaseModel):
+    """What serves in one role, and what could not."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    role: str
+    model: str | None
+    version: str | None
+    precision: str | None
+    provider: str | None
+    degraded: bool | None
+    proof: float | None = Field(description="least cosine to a golden vector; most nats a golden log-probability moved")
+    reason: str = Field(description="why nothing serves")
+    refused_version: str | None = Field(description="what the source names now and cannot serve")
+    refused_reason: str | None
+    source_trouble: str | None = Field(description="why nobody can say at the moment what is to serve")
+
+
 class Readiness(BaseModel):
-    """Where the process stands, and what it serves."""
+    """Where the process stands, and what it serves; told of one model, it is told of the embedder."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -134,6 +152,7 @@ class Readiness(BaseModel):
     required_provider: str
     degraded: bool | None
     golden_cosine_min: float | None
+    models: list[ModelStanding]
 
 
 def parse(kind: type[Asked], body: bytes) -> Asked:

@@ -1,7 +1,8 @@
 """The HTTP face: which path goes to which handler, and what stands around them.
 
 Embeddings: POST /v1/embeddings, POST /embed, GET /v1/models. The process: /livez, /startupz, /readyz, /metrics.
-Another engine brings its own paths as routers of `create_app`; its errors of serving.errors become problems here too.
+Another engine brings its own paths as routers of `create_app` (summaries: `serving.summaries.routes`), and the types
+they speak; its errors of serving.errors become problems here too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
@@ -22,25 +24,32 @@ from serving.problems import Problems
 from serving.routes import Routes
 from serving.service import Service
 
+STEERED = (api.TIMEOUT_HEADER, api.PRIORITY_HEADER)
 OnStart = Callable[[], None]
 
 
 class Application(FastAPI):
     """FastAPI with the whole contract in its OpenAPI document."""
 
-    def __init__(self, service: Service, **settings: Any) -> None:
+    def __init__(self, service: Service, schemas: Sequence[type[BaseModel]], **settings: Any) -> None:
         super().__init__(title="tandem serving", version=__version__, **settings)
-        self._service = service
+        self._service, self._schemas = service, schemas
 
     def openapi(self) -> dict[str, Any]:
         """The document, made once."""
         if self.openapi_schema is None:
-            self.openapi_schema = contract.complete(super().openapi(), self._service.config)
+            self.openapi_schema = contract.complete(super().openapi(), self._service.config, self._schemas)
         return self.openapi_schema
 
 
-def create_app(service: Service, on_start: OnStart = lambda: None, routers: Sequence[APIRouter] = ()) -> FastAPI:
-    """The application around one service. `on_start` runs on the event loop before the model is loaded."""
+def create_app(
+    service: Service,
+    on_start: OnStart = lambda: None,
+    routers: Sequence[APIRouter] = (),
+    schemas: Sequence[type[BaseModel]] = (),
+) -> FastAPI:
+    """The application around one service. `on_start` runs on the event loop before a model is loaded; `schemas` are
+    the bodies that `routers` speak of."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,7 +59,7 @@ def create_app(service: Service, on_start: OnStart = lambda: None, routers: Sequ
         await service.close()
 
     # No documentation pages: theirs load scripts from elsewhere. No redirects: a path is right or it is not.
-    app = Application(service, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = Application(service, schemas, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
     for router in (_embeddings(service), _process(service), *routers):
         app.include_router(router)
     problems = Problems(service.metrics)
@@ -67,15 +76,15 @@ def _embeddings(service: Service) -> APIRouter:
         "/v1/embeddings",
         routes.embeddings,
         methods=["POST"],
-        responses=contract.answers(api.EmbeddingsResponse, 404, *contract.EMBEDDING),
-        openapi_extra=contract.asks(api.EmbeddingsRequest),
+        responses=contract.answers(api.EmbeddingsResponse, 404, *contract.ASKED),
+        openapi_extra=contract.asks(api.EmbeddingsRequest, *STEERED),
     )
     router.add_api_route(
         "/embed",
         routes.embed,
         methods=["POST"],
-        responses=contract.answers(api.EmbedResponse, *contract.EMBEDDING),
-        openapi_extra=contract.asks(api.EmbedRequest),
+        responses=contract.answers(api.EmbedResponse, *contract.ASKED),
+        openapi_extra=contract.asks(api.EmbedRequest, *STEERED),
     )
     router.add_api_route("/v1/models", routes.models, methods=["GET"], responses=contract.answers(api.ModelList, 503))
     return router

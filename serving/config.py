@@ -20,6 +20,8 @@ class Config(BaseModel):
 
     stage: Literal["testing", "staging", "canary", "production"] = "testing"
     model_dir: Path = Path("/models/embedder")
+    summarizer_dir: Path | None = None  # unset: this process serves embeddings only
+    poll_s: float = Field(15.0, gt=0.0, le=3600.0)  # between two looks for another version
     host: str = "0.0.0.0"  # a pod has one address; the cluster decides who reaches it
     port: int = Field(8000, ge=1, le=65535)
     threads: int = Field(1, ge=1, le=256)  # intra-op threads of the session
@@ -38,6 +40,13 @@ class Config(BaseModel):
     bulk_target_ms: int = Field(30_000, ge=1)
     request_timeout_ms: int = Field(120_000, ge=1, le=MOST_TIMEOUT_MS)  # of a request that gives none
     cache_mib: int = Field(16, ge=0)  # of vectors made before; 0: none are kept
+    summary_threads: int = Field(1, ge=1, le=256)  # intra-op threads of the summarizer's sessions
+    summary_workers: int = Field(1, ge=1, le=64)
+    summary_slots: int = Field(4, ge=1, le=64)  # texts that a worker decodes side by side
+    summary_nice: int = Field(10, ge=0, le=19)  # of its threads: where both want a core, an embedding goes first
+    max_summary_texts: int = Field(16, ge=1)  # of one request
+    max_summary_queue: int = Field(256, ge=1)  # texts that wait; the target binds in time
+    summary_target_ms: int = Field(30_000, ge=1)  # a request that would take longer is refused
     drain_s: float = Field(5.0, ge=0.0, le=300.0)
 
 

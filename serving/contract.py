@@ -5,7 +5,7 @@ Every status that can come and its content type are named here; a test holds eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,7 +26,17 @@ ABOUT = {
     "X-Degraded": "true on a CPU where a GPU is required; else absent",
 }
 RETRY_AFTER = "Retry-After"
-EMBEDDING = (413, 415, 422, 429, 503, 504)
+ASKED = (413, 415, 422, 429, 503, 504)
+STEERING: dict[str, Doc] = {
+    api.TIMEOUT_HEADER: {
+        "description": "the client's time for this request; past it the answer is 504",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TIMEOUT_MS},
+    },
+    api.PRIORITY_HEADER: {
+        "description": "the class of this request; otherwise its size decides",
+        "schema": {"type": "string", "enum": list(Lane)},
+    },
+}
 DESCRIPTIONS = {
     404: "unknown-model",
     413: "too-large",
@@ -63,24 +73,19 @@ def text(media: str) -> dict[int | str, Doc]:
     return {200: {"description": "the text", "content": content, "headers": _headers(ABOUT)}, 500: _problem(500)}
 
 
-def asks(kind: type[BaseModel]) -> Doc:
-    """What an operation reads: a JSON body of this kind, and the headers that all of them know."""
-    timeout = {"type": "integer", "minimum": 1, "maximum": MOST_TIMEOUT_MS}
-    priority = {"type": "string", "enum": list(Lane)}
+def asks(kind: type[BaseModel], *headers: str) -> Doc:
+    """What an operation reads: a JSON body of this kind, and these headers."""
     return {
         "requestBody": {"required": True, "content": {JSON: {"schema": _ref(kind)}}},
-        "parameters": [
-            _header(api.TIMEOUT_HEADER, "the client's time for this request; past it the answer is 504", timeout),
-            _header(api.PRIORITY_HEADER, "the class of this request; otherwise its size decides", priority),
-        ],
+        "parameters": [{"name": name, "in": "header", "required": False, **STEERING[name]} for name in headers],
     }
 
 
-def complete(document: Doc, config: Config) -> Doc:
-    """The framework's document with our schemas, the limits of this stage in them."""
+def complete(document: Doc, config: Config, more: Sequence[type[BaseModel]] = ()) -> Doc:
+    """The framework's document with our schemas and those of other engines, the limits of this stage in them."""
     parts = document.setdefault("components", {})
     schemas: Doc = {}
-    for kind in SCHEMAS:
+    for kind in (*SCHEMAS, *more):
         schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
         schemas[kind.__name__] = schema
@@ -101,8 +106,9 @@ def complete(document: Doc, config: Config) -> Doc:
 def _limit(schemas: Doc, config: Config) -> None:
     one = {"type": "string", "maxLength": config.max_chars}
     many = {"type": "array", "items": one, "minItems": 1, "maxItems": config.max_texts}
-    texts = schemas["EmbedRequest"]["properties"]["texts"]
-    texts |= many
+    schemas["EmbedRequest"]["properties"]["texts"] |= many
+    if "SummarizeRequest" in schemas:
+        schemas["SummarizeRequest"]["properties"]["texts"] |= many | {"maxItems": config.max_summary_texts}
     said = schemas["EmbeddingsRequest"]["properties"]["input"]
     schemas["EmbeddingsRequest"]["properties"]["input"] = {
         "title": said["title"],
@@ -118,10 +124,6 @@ def _problem(status: int) -> Doc:
         "content": {problems.MEDIA: {"schema": _ref(problems.Problem)}},
         "headers": _headers([*ABOUT, *extra]),
     }
-
-
-def _header(name: str, about: str, schema: Doc) -> Doc:
-    return {"name": name, "in": "header", "required": False, "description": about, "schema": schema}
 
 
 def _headers(names: Iterable[str]) -> Doc:

@@ -52,7 +52,7 @@ class Embedder:
         self.model = model
         self._metrics, self._cache = metrics, cache
         about = model.manifest
-        self._keys = Keys(about.name, about.version, about.precision)
+        self._keys = Keys(about.model_dump_json())  # whatever changes the model is in its manifest
         self._on_the_way: dict[bytes, Job] = {}
         self._rate = Rate(config.workers, speed.tokens, speed.seconds)
         targets_s = {
@@ -112,6 +112,10 @@ class Embedder:
     def busy_s(self) -> float:
         """Until what waits now would be done, as estimated."""
         return self._admission.estimate_s(Lane.BULK, self._scheduler.waiting())
+
+    def faster(self, speed: Speed) -> Speed:
+        """This speed, or the one that was measured here, whichever is higher."""
+        return Speed(speed.tokens, min(speed.seconds, speed.tokens / self._rate.one()))
 
     def close(self) -> None:
         """Take no more work; who waits in line is told Draining."""

@@ -6,6 +6,7 @@ ServingError
 │   └── GoldenMismatch   the model answers other vectors than the recorded ones
 ├── ProviderMissing  the required execution provider is not there and a CPU is not allowed
 ├── TextInvalid      a tokenized text that no model of this vocabulary can read
+├── SourceUnavailable  nobody can say now which model to serve; what serves goes on
 ├── GateFailed       an export does not agree with the reference; nothing is to be published
 └── Refused          one request is not served; the client is told why (see problems)
     ├── RequestInvalid       the body is not what was expected
@@ -49,6 +50,10 @@ class ProviderMissing(ServingError):
 
 class TextInvalid(ServingError):
     """A tokenized text that no model of this vocabulary can read."""
+
+
+class SourceUnavailable(ServingError):
+    """Nobody can say at the moment which model is to be served."""
 
 
 class GateFailed(ServingError):

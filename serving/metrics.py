@@ -32,6 +32,15 @@ class Standing:
     held_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SummaryStanding:
+    """Texts that wait and that are in the making, and the measured seconds of one worker that a text takes."""
+
+    waiting: int
+    making: int
+    text_s: float
+
+
 class Metrics:
     """What the service counts. Names are part of the contract with dashboards and checks."""
 
@@ -42,6 +51,8 @@ class Metrics:
         self._made_requests()
         self._made_batches()
         self._made_gauges()
+        self._made_summaries()
+        self._served: dict[str, tuple[str, ...]] = {}  # by role: labels of serving_info
         self._ready.labels(stage).set(0)
 
     def _made_requests(self) -> None:
@@ -79,6 +90,24 @@ class Metrics:
         self._ready = self._gauge("serving_ready", "1 when readyz says yes")
         self._info = self._gauge(
             "serving_info", "What serves, always 1", "model", "version", "precision", "provider", "degraded"
+        )
+        self._swaps = self._counter(
+            "serving_swap", "Other versions found while one served, or refused at the start", "model", "result"
+        )
+
+    def _made_summaries(self) -> None:
+        self._summaries = self._counter("serving_summaries", "Texts that were summarized")
+        self._summary_tokens = self._counter("serving_summary_tokens", "Tokens read, and those written", "kind")
+        self._summary_truncated = self._counter("serving_summary_truncated", "Texts cut at the model's limit")
+        self._summary_phases = self._histogram(
+            "serving_summary_phase_seconds", "queue, make: of a text; step: of a worker's turn", PHASE_S, "phase"
+        )
+        self._summary_steps = self._counter("serving_summary_steps", "Turns of the workers, one token each text")
+        self._summary_batch = self._counter("serving_summary_step_texts", "Texts in the batches of these turns")
+        self._summary_waiting = self._gauge("serving_summary_queue_texts", "Texts that wait")
+        self._summary_making = self._gauge("serving_summary_running_texts", "Texts in the making")
+        self._summary_text_s = self._gauge(
+            "serving_summary_seconds_per_text", "Of one worker, measured of late; admission uses it"
         )
 
     def answered(self, path: str, code: int, seconds: float) -> None:
@@ -130,10 +159,38 @@ class Metrics:
         """What readyz answers from now on."""
         self._ready.labels(self._stage).set(is_ready)
 
-    def serves(self, *, model: str, version: str, precision: str, provider: str, degraded: bool) -> None:
-        """A model was loaded, in place of any other."""
-        self._info.clear()
-        self._info.labels(self._stage, model, version, precision, provider, str(degraded).lower()).set(1)
+    def serves(self, role: str, *, model: str, version: str, precision: str, provider: str, degraded: bool) -> None:
+        """A model serves, in place of the one that had this role."""
+        if role in self._served:
+            self._info.remove(*self._served[role])
+        self._served[role] = (self._stage, model, version, precision, provider, str(degraded).lower())
+        self._info.labels(*self._served[role]).set(1)
+
+    def swap(self, role: str, result: str) -> None:
+        """Another version was found: it serves now, or was refused."""
+        self._swaps.labels(self._stage, role, result).inc()
+
+    def stepped(self, texts: int, seconds: float, done_s: Sequence[tuple[float, float]]) -> None:
+        """A turn of a summary worker. done_s: how long the texts that it finished waited and took."""
+        self._summary_steps.labels(self._stage).inc()
+        self._summary_batch.labels(self._stage).inc(texts)
+        self._summary_phases.labels(self._stage, "step").observe(seconds)
+        for queue_s, make_s in done_s:
+            self._summary_phases.labels(self._stage, "queue").observe(queue_s)
+            self._summary_phases.labels(self._stage, "make").observe(make_s)
+        self._summaries.labels(self._stage).inc(len(done_s))
+
+    def summarized(self, read: int, written: int, truncated: int) -> None:
+        """One request's texts were answered."""
+        self._summary_tokens.labels(self._stage, "read").inc(read)
+        self._summary_tokens.labels(self._stage, "written").inc(written)
+        self._summary_truncated.labels(self._stage).inc(truncated)
+
+    def summaries_stand(self, now: SummaryStanding) -> None:
+        """What waits for a summary."""
+        self._summary_waiting.labels(self._stage).set(now.waiting)
+        self._summary_making.labels(self._stage).set(now.making)
+        self._summary_text_s.labels(self._stage).set(now.text_s)
 
     def text(self) -> bytes:
         """The exposition."""

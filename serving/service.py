@@ -1,13 +1,10 @@
-"""The service behind the routes: load, prove, serve, drain. Knows no HTTP."""
+"""The service behind the routes: what serves, whether new traffic should come, how it ends. Knows no HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
 
 from serving import model as models
@@ -15,16 +12,23 @@ from serving.admission import REQUEST_BYTES, Memory
 from serving.backlog import Claim
 from serving.cache import Cache
 from serving.config import Config
-from serving.embedder import Answer, Embedder, Speed
-from serving.errors import Draining, GoldenMismatch, NotReady, ServingError
-from serving.golden import GATE, cosine
+from serving.described import Described
+from serving.embedder import Answer, Embedder
+from serving.errors import Draining
 from serving.metrics import Metrics, Standing
+from serving.proof import Load, Proven, load_and_prove
+from serving.seat import LOADING, Seat
+from serving.source import Found, Source, Sources, folders
+from serving.summaries import desk, proof
+from serving.summaries import model as summary_models
 
-BUCKETS = (4, 8, 16, 32, 64, 128, 256, 512)  # lengths warmed: the first run of a length plans its memory
-SPEED_LENGTH = 64  # of the texts that the speed is measured with
+SUMMARIZE = "/summarize"  # answers there come from the other model
+EMBEDDER, SUMMARIZER = "embedder", "summarizer"  # also the names that stand for them in a request
 
 log = logging.getLogger("serving")
-Load = Callable[[Config], models.Model]
+
+EmbedderSeat = Seat[Proven, Embedder]
+SummarizerSeat = Seat[proof.SummaryProven, desk.Summaries]
 
 
 class Phase(StrEnum):
@@ -37,35 +41,42 @@ class Phase(StrEnum):
     STOPPING = "stopping"  # nothing new is taken
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A model that is loaded, warmed and agrees with its recorded vectors. loaded_at: Unix time, seconds."""
-
-    model: models.Model
-    golden_cosine_min: float
-    speed: Speed
-    loaded_at: int
-
-
 class Service:
-    """One model, its workers and its phase; all state changes on the event loop."""
+    """One or two models, their workers and the phase of the process; all state changes on the event loop."""
 
-    def __init__(self, config: Config, metrics: Metrics, load: Load = models.load) -> None:
-        self.config = config
-        self.metrics = metrics
-        self.phase = Phase.LOADING
-        self.reason = "the model is being loaded"
-        self.proven: Proven | None = None
-        self.memory = Memory(max(config.max_held_mib << 20, config.max_body_bytes + REQUEST_BYTES), self._busy_s)
-        self._load = load
+    def __init__(
+        self,
+        config: Config,
+        metrics: Metrics,
+        load: Load = models.load,
+        *,
+        sources: Sources | None = None,
+        load_summarizer: summary_models.SummaryLoad = summary_models.load,
+    ) -> None:
+        """`sources`: of the models; by default the folders that the settings name."""
+        self.config, self.metrics = config, metrics
+        self.phase, self.reason = Phase.LOADING, LOADING
+        sources = sources or folders(config)
+        self._load, self._load_summarizer = load, load_summarizer
         self._cache = Cache(config.cache_mib << 20)
-        self._embedder: Embedder | None = None
-        self._loading: asyncio.Task[Proven] | None = None
+        self.embedder: EmbedderSeat = Seat(
+            EMBEDDER, sources.embedder, self._proven, self._open, changed=self._changed, counted=metrics.swap
+        )
+        self.summarizer = self._summarizer(sources.summarizer) if sources.summarizer is not None else None
+        most_bytes = max(config.max_held_mib << 20, config.max_body_bytes + REQUEST_BYTES)
+        self.memory = Memory(most_bytes, lambda: _busy_s(self.embedder))
+        # Of its own: summaries are waited for for seconds, and must not take the room of embeddings.
+        self.summary_memory = Memory(most_bytes, lambda: _busy_s(self.summarizer))
+        self._looking: list[asyncio.Task[None]] = []
+
+    @property
+    def seats(self) -> Sequence[EmbedderSeat | SummarizerSeat]:
+        """Of all models that are to serve."""
+        return [self.embedder] if self.summarizer is None else [self.embedder, self.summarizer]
 
     def start(self) -> None:
-        """Load in a thread, so that livez answers from the first moment."""
-        self._loading = asyncio.create_task(asyncio.to_thread(load_and_prove, self.config, self._load))
-        self._loading.add_done_callback(self._loaded)
+        """Load in threads, so that livez answers from the first moment; then look for other versions."""
+        self._looking = [asyncio.create_task(seat.keep(self.config.poll_s)) for seat in self.seats]
 
     @property
     def is_ready(self) -> bool:
@@ -77,22 +88,35 @@ class Service:
         """Whether loading has ended, well or not: a restart would not mend what failed."""
         return self.phase is not Phase.LOADING
 
+    @property
+    def degraded(self) -> bool | None:
+        """Whether any model is on a CPU although the stage requires something else; None while none serves."""
+        found = [seat.proven.model.degraded for seat in self.seats if seat.proven is not None]
+        return any(found) if found else None
+
     def require(self) -> Embedder:
         """What embeds now. Raises NotReady or Draining."""
+        self.require_running()
+        return self.embedder.require()
+
+    def require_running(self) -> None:
+        """Raises Draining."""
         if self.phase is Phase.STOPPING:
             raise Draining(self.reason)
-        if self._embedder is None:
-            raise NotReady(self.reason)
-        return self._embedder
 
     async def embed(self, texts: Sequence[str], claim: Claim) -> Answer:
         """Vectors in the order of the texts. Raises Refused, or what the runtime raised."""
-        return await self.require().embed(texts, claim)
+        self.require_running()
+        with self.embedder.use() as embedder:
+            return await embedder.embed(texts, claim)
 
     def exposition(self) -> bytes:
         """The metrics, with what waits at this moment."""
-        held = self.memory.held
-        self.metrics.stands(self._embedder.standing(held) if self._embedder else Standing(held_bytes=held))
+        held = self.memory.held + self.summary_memory.held
+        embedder = self.embedder.desk
+        self.metrics.stands(embedder.standing(held) if embedder else Standing(held_bytes=held))
+        if self.summarizer is not None and self.summarizer.desk is not None:
+            self.metrics.summaries_stand(self.summarizer.desk.standing())
         return self.metrics.text()
 
     def drain(self) -> None:
@@ -110,76 +134,62 @@ class Service:
     async def close(self, deadline_s: float = 10.0) -> None:
         """Stop the workers; by now every request has been answered or has run out of time."""
         self.stop()
-        if self._embedder is not None:
-            self._embedder.close()
-            await asyncio.to_thread(self._embedder.wait, deadline_s)
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*(seat.close(deadline_s) for seat in self.seats))
 
-    def _busy_s(self) -> float:
-        return self._embedder.busy_s() if self._embedder else 1.0
+    def _changed(self) -> None:
+        """A seat has another model, or the reason why it has none. A failure stays visible at readyz: a restart would
+        not mend it, another version may."""
+        if self.phase not in (Phase.LOADING, Phase.FAILED):
+            return
+        empty = [seat for seat in self.seats if seat.proven is None]
+        if not empty:
+            self.phase, self.reason = Phase.SERVING, ""
+            self.metrics.ready(True)
+            return
+        failed = [seat for seat in empty if seat.has_failed]
+        self.phase = Phase.FAILED if len(failed) == len(empty) else Phase.LOADING
+        self.reason = (failed or empty)[0].reason
 
-    def _loaded(self, loading: asyncio.Task[Proven]) -> None:
-        """A failure stays visible at readyz, whatever it is: a restart would not mend it."""
-        if loading.cancelled():
-            return
-        error = loading.exception()
-        if error is None:
-            self._open(loading.result())
-            return
-        reason = f"{type(error).__name__}: {error}"
-        log.error("%s", reason, exc_info=None if isinstance(error, ServingError) else error)
-        if self.phase is Phase.LOADING:
-            self.phase, self.reason = Phase.FAILED, reason
+    def _summarizer(self, source: Source) -> SummarizerSeat:
+        prepare, open_ = self._proven_summarizer, self._open_summarizer
+        return Seat(SUMMARIZER, source, prepare, open_, changed=self._changed, counted=self.metrics.swap)
 
-    def _open(self, proven: Proven) -> None:
-        if self.phase is Phase.STOPPING:
-            return
-        model, about = proven.model, proven.model.manifest
-        self._embedder = Embedder(model, self.config, self.metrics, self._cache, proven.speed)
-        self.proven = proven
+    def _proven(self, found: Found) -> Proven:
+        return load_and_prove(self.config.model_copy(update={"model_dir": found.folder}), self._load)
+
+    def _proven_summarizer(self, found: Found) -> proof.SummaryProven:
+        return proof.load_and_prove(self.config, found.folder, self._load_summarizer)
+
+    def _open(self, proven: Proven) -> Embedder:
+        rate = self.config.workers * proven.speed.tokens / proven.speed.seconds
+        self._tell(EMBEDDER, proven.model, f"{rate:.0f} tokens/s")
+        # Warmed up beside a model at work it looked slower than it is: at first it is as fast as that one was.
+        before = self.embedder.desk
+        speed = before.faster(proven.speed) if before else proven.speed
+        return Embedder(proven.model, self.config, self.metrics, self._cache, speed)
+
+    def _open_summarizer(self, proven: proof.SummaryProven) -> desk.Summaries:
+        self._tell(SUMMARIZER, proven.model, f"{proven.seed.seconds:.2f} s a text at most")
+        before = self.summarizer.desk if self.summarizer else None
+        seed = proven.seed.or_faster(before.seen()) if before else proven.seed
+        return desk.Summaries(proven.model, self.config, self.metrics, seed)
+
+    def _tell(self, role: str, model: Described, speed: str) -> None:
+        about = model.manifest
         self.metrics.serves(
+            role,
             model=about.name,
             version=about.version,
             precision=about.precision,
             provider=model.provider,
             degraded=model.degraded,
         )
-        told = (self.config.stage, about.name, about.version, about.precision, model.provider)
-        rate = self.config.workers * proven.speed.tokens / proven.speed.seconds
-        log.info("%s: %s %s %s on %s, %.0f tokens/s%s", *told, rate, " (degraded)" if model.degraded else "")
-        if self.phase is Phase.LOADING:  # a SIGTERM may have come meanwhile
-            self.phase, self.reason = Phase.SERVING, ""
-            self.metrics.ready(True)
+        told = (self.config.stage, role, about.name, about.version, about.precision, model.provider, speed)
+        log.info("%s: %s %s %s %s on %s, %s%s", *told, " (degraded)" if model.degraded else "")
 
 
-def load_and_prove(config: Config, load: Load) -> Proven:
-    """Raises what loading raised, or GoldenMismatch."""
-    model = load(config)
-    speed = warm(model, model.batch_tokens(config), config.workers)
-    return Proven(model, prove(model), speed, int(time.time()))
-
-
-def warm(model: models.Model, batch_tokens: int, workers: int) -> Speed:
-    """One run a length bucket, so that no request pays for it; then how fast full batches go side by side."""
-    for length in BUCKETS:
-        if length <= model.manifest.max_tokens:
-            model.run([[0] * length])
-    length = min(SPEED_LENGTH, model.manifest.max_tokens)
-    batch = [[0] * length] * max(1, batch_tokens // length)
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in range(2):  # the first run plans the memory of this shape
-            began_s = time.perf_counter()
-            list(pool.map(model.run, [batch] * workers))
-            seconds = time.perf_counter() - began_s
-    return Speed(length * len(batch), max(seconds, 1e-6))
-
-
-def prove(model: models.Model) -> float:
-    """The worst cosine to the recorded vectors, each text alone. Raises GoldenMismatch below the gate."""
-    worst = 1.0
-    for entry in model.golden.texts:
-        ids, _ = model.tokenize([entry.text])[0]
-        near = cosine(model.run([ids])[0], entry.vector)
-        if not near >= GATE:  # also when it is not a number
-            raise GoldenMismatch(f"cosine {near:.6f} < {GATE} to the recorded vector of {entry.text[:40]!r}")
-        worst = min(worst, near)
-    return worst
+def _busy_s(seat: EmbedderSeat | SummarizerSeat | None) -> float:
+    """Until what waits there would be done."""
+    return seat.desk.busy_s() if seat is not None and seat.desk is not None else 1.0

@@ -119,12 +119,16 @@ class GatedEngine(FakeEngine):
 
 
 def fake_model(
-    *, degraded: bool = False, golden: Sequence[float] | None = None, engine: FakeEngine | None = None
+    *,
+    degraded: bool = False,
+    golden: Sequence[float] | None = None,
+    engine: FakeEngine | None = None,
+    version: str = "1",
 ) -> Model:
     """A model without a runtime; "the" is three tokens long."""
     about = Manifest(
         name="fake",
-        version="1",
+        version=version,
         precision="fp32",
         dimensions=8,
         max_tokens=POSITIONS,

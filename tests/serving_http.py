@@ -17,6 +17,10 @@ from serving.config import Config, from_env
 from serving.metrics import Metrics
 from serving.model import Model
 from serving.service import Phase, Service
+from serving.source import Sources
+from serving.summaries import model as summary_models
+from serving.summaries import routes as summaries
+from serving.summaries.model import SummaryLoad
 from tests.serving_doubles import fake_model
 
 NOTHING: Mapping[str, str] = {}
@@ -26,11 +30,21 @@ Ask = Callable[[httpx.AsyncClient, Service], Awaitable[Any]]
 Load = Callable[[Config], Model]
 
 
-def visit(ask: Ask, load: Load = lambda _: fake_model(), env: Mapping[str, str] = NOTHING, *, wait: bool = True) -> Any:
-    """Start the application around a model, wait until it is loaded, ask, stop."""
-    config = from_env({"STAGE": "canary", **env})
-    service = Service(config, Metrics(config.stage), load)
-    app = create_app(service)
+def visit(
+    ask: Ask,
+    load: Load = lambda _: fake_model(),
+    env: Mapping[str, str] = NOTHING,
+    *,
+    wait: bool = True,
+    sources: Sources | None = None,
+    summarizer: SummaryLoad | None = None,
+) -> Any:
+    """Start the application around a model or two, wait until they are loaded, ask, stop."""
+    config = from_env({"STAGE": "canary", "SUMMARIZER_DIR": "here" if summarizer else "", **env})
+    service = Service(
+        config, Metrics(config.stage), load, sources=sources, load_summarizer=summarizer or summary_models.load
+    )
+    app = create_app(service, routers=summaries.routers(service), schemas=summaries.SCHEMAS if summarizer else ())
 
     async def go() -> Any:
         async with app.router.lifespan_context(app), asyncio.timeout(20):

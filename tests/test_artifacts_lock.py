@@ -66,20 +66,50 @@ def test_every_image_that_a_chart_names_is_in_the_lock() -> None:
 
 def test_whatever_the_exporter_imports_decides_the_model() -> None:
     layer = lock.load().layers["serving-model"]
-    found, waiting = {"__init__"}, ["export"]
+    assert lock.sources(ROOT / layer.source, layer.pattern) == _imported(layer.module)
+
+
+def test_whatever_makes_the_toy_decides_it() -> None:
+    layer = lock.load().layers["serving-toy-summarizer"]
+    taken = lock.sources(ROOT / layer.source, layer.pattern)
+    assert set(_imported(layer.module)) <= set(taken)
+    assert "summarizer/rehearsal.json" in taken
+    assert not {"app.py", "golden.py", "service.py"} & set(taken)  # else a change there would train it again
+
+
+def test_the_code_of_the_service_is_whole() -> None:
+    layer = lock.load().layers["serving-code"]
+    taken = lock.sources(ROOT / layer.source, layer.pattern)
+    assert {"stages.toml", *_imported("serving.__main__")} <= set(taken)
+
+
+def test_a_glob_with_a_slash_is_of_one_place(tmp_path: Path) -> None:
+    for name in ("a.py", "part/a.py", "part/b.py", "part/deep/a.py", "part/c.toml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert lock.sources(tmp_path, ["./a.py"]) == ["a.py"]
+    assert lock.sources(tmp_path, ["part/*.py"]) == ["part/a.py", "part/b.py"]
+    assert lock.sources(tmp_path, ["a.py"]) == ["a.py", "part/a.py", "part/deep/a.py"]
+    assert lock.sources(tmp_path, ["./a.py", "a.py"]) == ["a.py", "part/a.py", "part/deep/a.py"]
+
+
+def _imported(module: str) -> list[str]:
+    """Files of serving/ that a module imports, itself and the packages around it among them."""
+    found: set[Path] = set()
+    waiting = [module]
     while waiting:
         name = waiting.pop()
-        found.add(name)
-        tree = ast.parse((ROOT / "serving" / f"{name}.py").read_text())
-        waiting += [other for other in _imports_of_serving(tree) if other not in found]
-    assert {f"{name}.py" for name in found} == set(layer.pattern)
-
-
-def _imports_of_serving(tree: ast.Module) -> set[str]:
-    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    whole = {alias.name for node in froms if node.module == "serving" for alias in node.names}
-    parts = {str(node.module).split(".")[1] for node in froms if str(node.module).startswith("serving.")}
-    return {name for name in whole | parts if (ROOT / "serving" / f"{name}.py").exists()}
+        path = ROOT / (name.replace(".", "/") + ".py")
+        path = path if path.is_file() else ROOT / name.replace(".", "/") / "__init__.py"
+        if path in found or not path.is_file():
+            continue  # known, or a name out of a module
+        found.add(path)
+        waiting.append(name.rpartition(".")[0] or name)
+        froms = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        names = [f"{node.module}.{alias.name}" for node in froms for alias in node.names]
+        waiting += [other for other in (*names, *(str(node.module) for node in froms)) if other.startswith("serving")]
+    return sorted(str(path.relative_to(ROOT / "serving")) for path in found)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from serving import golden, graph, manifest, model, reference, weights
 from serving.config import from_env
 from serving.errors import GateFailed, ModelInvalid, ProviderMissing
 from serving.export import TEXTS, export, main
-from serving.service import prove
+from serving.proof import prove
 from tests.serving_doubles import HIDDEN, POSITIONS, write_weights
 
 CPU = "CPUExecutionProvider"

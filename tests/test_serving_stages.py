@@ -29,7 +29,7 @@ def test_every_stage_has_a_port_of_its_own_and_one_share() -> None:
         ("port = 18002", "", r"stages.staging: missing \['port'\]"),
         ("port = 18002", "port = 18002\nspeed = 3", r"unknown \['speed'\]"),
         ("[stages.canary", "[stages.kanary", r"missing \['canary'\], unknown \['kanary'\]"),
-        ("floor = { memory_mib = 320 }", "floor = { memory_mib = 9999 }", "floor <= request <= limit"),
+        ("floor = { memory_mib = 448 }", "floor = { memory_mib = 9999 }", "floor <= request <= limit"),
         ("replicas = 1", "replicas = 0", "stages.testing.replicas: expected a whole number >= 1"),
         ("env = {}", "env = { THREADS = 2 }", "stages.testing.env.THREADS: expected a string"),
     ],

@@ -40,7 +40,7 @@ def imported(module: str, seen: dict[str, set[str]]) -> set[str]:
     ("modules", "allowed"),
     [
         (("summarizer", "golden"), SERVING),
-        (("export", "measure"), EXPORTING),
+        (("export", "measure", "toy"), EXPORTING),
         (("rehearsal",), EXPORTING - {"onnx", "onnxruntime"}),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from serving.errors import GateFailed
 from serving.summarizer import rehearsal, rehearsal_text
@@ -31,12 +32,17 @@ def numpy_for_jax(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jax.numpy", np)
 
 
-def some(texts: int = 4) -> Batch:
-    return next(rehearsal_text.batches(rehearsal_text.tokenizer(0), texts, 64, seed=1))
+@pytest.fixture(scope="module")
+def words() -> Tokenizer:
+    """Learnt once: that takes a third of a second."""
+    return rehearsal_text.tokenizer(0)
 
 
-def test_the_summary_is_the_first_sentence() -> None:
-    words = rehearsal_text.tokenizer(0)
+def some(words: Tokenizer, texts: int = 4) -> Batch:
+    return next(rehearsal_text.batches(words, texts, 64, seed=1))
+
+
+def test_the_summary_is_the_first_sentence(words: Tokenizer) -> None:
     assert words.get_vocab_size() == VOCABULARY
     stop = words.token_to_id(".")
     for batch in islice(rehearsal_text.batches(words, 8, 64, seed=1), 4):
@@ -49,13 +55,12 @@ def test_the_summary_is_the_first_sentence() -> None:
             assert END in source
 
 
-def test_texts_are_made_alike_from_the_same_seed() -> None:
-    assert np.array_equal(some().sources, some().sources)
-    assert rehearsal_text.tokenizer(0).to_str() == rehearsal_text.tokenizer(0).to_str()
+def test_texts_are_made_alike_from_the_same_seed(words: Tokenizer) -> None:
+    assert np.array_equal(some(words).sources, some(words).sources)
+    assert rehearsal_text.tokenizer(0).to_str() == words.to_str()
 
 
-def test_any_text_can_be_read_and_written_back() -> None:
-    words = rehearsal_text.tokenizer(0)
+def test_any_text_can_be_read_and_written_back(words: Tokenizer) -> None:
     for text in ("The town built a bridge.", "Naïve café — 北京"):
         ids = words.encode(text).ids
         assert (ids[0], ids[-1]) == (START, END)
@@ -63,10 +68,10 @@ def test_any_text_can_be_read_and_written_back() -> None:
 
 
 @pytest.mark.usefixtures("numpy_for_jax")
-def test_what_is_trained_is_what_the_reference_computes() -> None:
+def test_what_is_trained_is_what_the_reference_computes(words: Tokenizer) -> None:
     bart = random_bart(rehearsal.SHAPE, 2, 0.1)
     wide = {name: value.astype(np.float64) for name, value in bart.tensors.items()}
-    batch, reference = some(), Reference(bart)
+    batch, reference = some(words), Reference(bart)
     found = rehearsal._log_probs(wide, bart.shape, batch.sources, batch.summaries)
     said = []
     for row, (source, summary) in enumerate(zip(batch.sources.tolist(), batch.summaries.tolist(), strict=True)):
@@ -80,7 +85,11 @@ def test_what_is_trained_is_what_the_reference_computes() -> None:
 
 
 @pytest.mark.usefixtures("numpy_for_jax")
-def test_a_toy_that_did_not_learn_is_not_written(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_toy_that_did_not_learn_is_not_written(
+    words: Tokenizer, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal, "TEXTS", 4)
+    monkeypatch.setattr(rehearsal_text, "tokenizer", lambda seed: words)
     monkeypatch.setattr(rehearsal, "train", lambda bart, examples, steps: bart)
     with pytest.raises(GateFailed, match="of the tokens of new texts are right"):
         rehearsal.make(tmp_path / "out", steps=1)

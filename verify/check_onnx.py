@@ -1,7 +1,8 @@
 """The four serving stages, asked from the operator's machine: right vectors, the published model, within the latency.
 
 Each stage is reached by its Service's fixed address through an ssh forward of its site's entry node, so what is asked
-is the stage itself; the link between the sites has its own checks (check_tunnel.py).
+is the stage itself; the link between the sites has its own checks (check_tunnel.py). Summaries are asked for through
+it, as a user of the platform asks.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from typing import Any
 
 import pytest
 
+from provision import stages
 from provision.settings import Forward, Settings
 from provision.site import Site
 from serving.stages import Stage
 from verify.forward import forwarded
 
-GOLDEN = json.loads((Path(__file__).resolve().parent.parent / "serving" / "golden.json").read_text())
+SERVING = Path(__file__).resolve().parent.parent / "serving"
+GOLDEN = json.loads((SERVING / "golden.json").read_text())
+SUMMARIES = json.loads((SERVING / "summarizer" / "rehearsal.json").read_text())
 TEXT = "Graph neural networks learn representations of nodes from the edges between them."
 CPU = "CPUExecutionProvider"
 
@@ -73,11 +77,15 @@ def endpoint(stage: Stage, both: tuple[Site, Site], budget: Callable[[str], floa
         connection.close()
 
 
-def test_stage_is_ready(endpoint: Endpoint) -> None:
-    """Loaded, warmed, proven against the vectors in its own image, and the stage that it should be."""
+def test_stage_is_ready(endpoint: Endpoint, figure: Callable[[str], None]) -> None:
+    """Both models loaded, warmed, proven against what their own folders record, and the stage that it should be."""
     answer = endpoint.ask("GET", "/readyz")
     assert answer.code == 200, answer.body
     assert (answer.body["ready"], answer.body["stage"]) == (True, endpoint.stage.name)
+    models = answer.body["models"]
+    figure(", ".join(f"{one['role']} {one['model']} {one['version']} {one['precision']}" for one in models))
+    assert [one["role"] for one in models] == ["embedder", "summarizer"]
+    assert [one["refused_reason"] for one in models] == [None, None]
 
 
 def test_vectors_agree_with_the_reference(
@@ -123,6 +131,18 @@ def test_latency_is_within_the_budget(
     assert p95 <= budget("onnx.latency_p95_ms")
 
 
+def test_summaries_through_the_link_are_the_recorded_ones(
+    stage: Stage, both: tuple[Site, Site], settings: Settings, figure: Callable[[str], None]
+) -> None:
+    """Word by word those of this checkout, which the image's model has been asked for when it was made."""
+    texts = [known["text"] for known in SUMMARIES["texts"]]
+    forward = _forward(settings, stage)
+    answer, ms = stages.summarize(next(site for site in both if site.name == forward.listens), forward, texts)
+    figure(f"{answer['model']} {answer['precision']}: {len(texts)} summaries in {ms:.0f} ms")
+    assert (answer["model"], answer["precision"]) == (SUMMARIES["model"], SUMMARIES["precision"])
+    assert answer["summaries"] == [known["summary"] for known in SUMMARIES["texts"]]
+
+
 def cosine(left: Sequence[float], right: Sequence[float]) -> float:
     """Of the angle between two vectors; 0 when one of them has no direction or the lengths differ."""
     length = math.hypot(*left) * math.hypot(*right)
@@ -138,5 +158,10 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 def _target(settings: Settings, stage: Stage) -> str:
     """`address:port` of the stage's Service, from the table of the link."""
-    forward: Forward = next(row for row in settings.link.forwards if row.service == stage.service)
+    forward = _forward(settings, stage)
     return f"{forward.target_ip}:{forward.target_port}"
+
+
+def _forward(settings: Settings, stage: Stage) -> Forward:
+    """The stage's row of the table of the link."""
+    return next(row for row in settings.link.forwards if row.service == stage.service)

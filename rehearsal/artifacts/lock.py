@@ -82,7 +82,7 @@ class Served(_Model):
 
 
 class Layer(_Model):
-    """One named layer. keep, drop, pattern: globs on paths without a leading slash. users: name -> uid.
+    """One named layer. keep, drop: globs on paths without a leading slash; pattern: see `sources`. users: name -> uid.
 
     append: text put after a file. applets: a busybox whose applets get links. compile: a folder of Python to compile.
     """
@@ -189,9 +189,12 @@ class Lock(_Model):
 
 
 def sources(folder: Path, pattern: Iterable[str]) -> list[str]:
-    """The files a layer takes from the checkout, relative and sorted; by default every *.py."""
+    """The files a layer takes from the checkout, relative and sorted; by default every *.py.
+
+    A glob with a slash is of that place (`./a.py`, `part/*.py`), one without of any place below."""
     globs = tuple(pattern) or ("*.py",)
-    return sorted({str(path.relative_to(folder)) for glob in globs for path in folder.rglob(glob) if path.is_file()})
+    found = {path for glob in globs for path in (folder.glob(glob) if "/" in glob else folder.rglob(glob))}
+    return sorted(str(path.relative_to(folder)) for path in found if path.is_file())
 
 
 def file_hash(path: Path) -> str:

@@ -14,7 +14,7 @@ from rehearsal.artifacts.layers import Entry, walk
 from rehearsal.artifacts.lock import Layer, sources
 
 INSTALL_S = 900
-EXPORT_S = 900
+EXPORT_S = 1800  # a toy is trained too, and two cores may be busy
 PLATFORM = "x86_64-manylinux_2_36"  # the glibc of bookworm, which the images have
 
 

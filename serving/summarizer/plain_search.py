@@ -51,15 +51,13 @@ def search(next_token: Callable[[tuple[int, ...]], LogProbs], settings: Generati
 def _continuations(
     next_token: Callable[[tuple[int, ...]], LogProbs], beams: list[Hypothesis], settings: Generation
 ) -> list[Hypothesis]:
-    """Every allowed continuation of every beam, best first."""
+    """The allowed continuations of every beam, best first; of each beam as many as may be looked at."""
     found = []
     for beam in beams:
         scores = _allowed(next_token(beam.ids).copy(), beam.ids, settings)
-        found += [
-            Hypothesis(beam.score + float(score), (*beam.ids, token))
-            for token, score in enumerate(scores)
-            if score > -np.inf
-        ]
+        for token in np.argsort(-scores, kind="stable")[: 2 * settings.num_beams].tolist():
+            if scores[token] > -np.inf:
+                found.append(Hypothesis(beam.score + float(scores[token]), (*beam.ids, token)))
     return sorted(found, reverse=True, key=lambda found: found.score)
 
 
