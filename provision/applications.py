@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from provision.site import Site
@@ -14,6 +15,7 @@ KIND = "applications.argoproj.io"
 NAMESPACE = "argocd"
 ROOT = "platform"
 GONE_S = 240.0
+AGAIN_S = 20.0
 REFRESH = "argocd.argoproj.io/refresh"
 
 
@@ -21,7 +23,7 @@ REFRESH = "argocd.argoproj.io/refresh"
 class Application:
     """One Application. revision: the commit it was last compared with. syncs: whether drift is healed.
 
-    message: why it is not as it should be, as far as Argo CD says.
+    message: why it is not as it should be, as far as Argo CD says. busy: it is being synced, or was asked to be.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Application:
     revision: str
     syncs: bool = True
     message: str = ""
+    busy: bool = False
 
     def __repr__(self) -> str:
         return f"{self.sync}, {self.health}{': ' if self.message else ''}{self.message}"
@@ -61,6 +64,38 @@ def refresh(site: Site, name: str) -> None:
     for each in (ROOT, name):
         if site.kube.get(KIND, namespace=NAMESPACE, name=each):
             site.kube.run("annotate", KIND, each, "-n", NAMESPACE, f"{REFRESH}=normal", "--overwrite")
+
+
+def sync(site: Site, name: str) -> None:
+    """Have Argo CD put an application right now. By itself it waits longer each time that the same thing differs."""
+    for item in site.kube.get(KIND, namespace=NAMESPACE, name=name):
+        policy = item["spec"].get("syncPolicy", {})
+        asked = {"prune": True, "syncOptions": policy.get("syncOptions", [])}
+        operation = {"initiatedBy": {"username": "tandem"}, "sync": asked}
+        # Whole, whatever is there: merged with a healing that begins just now it would be of the latter's objects only.
+        patch = json.dumps([{"op": "add", "path": "/operation", "value": operation}])
+        site.kube.run("patch", KIND, name, "-n", NAMESPACE, "--type=json", "-p", patch)
+
+
+@dataclass
+class Watch:
+    """Looks at an application; now and then has it and the one that holds all synced, if they are not."""
+
+    site: Site
+    name: str
+    clock: Callable[[], float] = time.monotonic
+    pushed_at: dict[str, float] = field(default_factory=dict)
+
+    def look(self) -> Application:
+        """As it was found."""
+        found = read(self.site)
+        for name in (ROOT, self.name):
+            one = found.get(name, ABSENT)
+            rested = self.clock() - self.pushed_at.get(name, -AGAIN_S) >= AGAIN_S
+            if one.sync == "OutOfSync" and not one.busy and rested:
+                self.pushed_at[name] = self.clock()
+                sync(self.site, name)
+        return found.get(self.name, ABSENT)
 
 
 def resume(site: Site) -> None:
@@ -96,5 +131,6 @@ def _application(item: Mapping[str, Any]) -> Application:
         health=status.get("health", {}).get("status", "Missing"),
         revision=status.get("sync", {}).get("revision", ""),
         syncs=bool((policy.get("automated") or {}).get("selfHeal")),
+        busy="operation" in item,
         message="; ".join(troubles)[:300],
     )

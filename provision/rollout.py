@@ -114,7 +114,7 @@ def await_synced(site: Site, release: Release) -> None:
     applications.refresh(site, release.name)
     wait_until(
         f"{release.name} at {site.name}: Argo CD",
-        lambda: applications.read(site).get(release.name, applications.ABSENT),
+        applications.Watch(site, release.name).look,
         lambda seen: not seen.fault(commit),
         _Impatience(site, release).is_over,
         deadline_s=release.deadline_s,

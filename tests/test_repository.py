@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 import yaml
 
 from provision import applications, releases, repository, values
@@ -63,6 +69,59 @@ def test_what_the_base_brings_is_not_waited_for(apps: Path) -> None:
     app(apps, "operator")
     kept = [release for release in releases.at("kvm-tacc", within(apps)) if release.name == "top"]
     assert repository.wave_of(kept) == {"top": 0}
+
+
+@dataclass
+class Cluster:
+    """Argo CD with two applications. asked: which were told to sync, and with which options."""
+
+    states: Mapping[str, Mapping[str, Any]]
+    asked: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def get(self, _kind: str, *, namespace: str, name: str = "") -> Sequence[Mapping[str, Any]]:
+        found = [
+            {"metadata": {"name": each}, "spec": {"syncPolicy": {"syncOptions": ["ServerSideApply=true"]}}, **state}
+            for each, state in self.states.items()
+        ]
+        return [item for item in found if name in {"", item["metadata"]["name"]}]
+
+    def run(self, *words: str) -> None:
+        (patch,) = json.loads(words[-1])
+        operation = patch["value"]
+        assert operation["sync"]["prune"]
+        self.asked.append((words[2], operation["sync"]["syncOptions"]))
+
+
+@pytest.mark.parametrize(
+    ("root", "own", "asked"),
+    [
+        ("Synced", "Synced", []),
+        ("Synced", "OutOfSync", ["it"]),
+        ("OutOfSync", "OutOfSync", ["platform", "it"]),
+        ("Synced", "Unknown", []),
+    ],
+)
+def test_what_argo_cd_would_heal_later_it_is_told_to_heal_now(root: str, own: str, asked: list[str]) -> None:
+    states = {"platform": {"status": {"sync": {"status": root}}}, "it": {"status": {"sync": {"status": own}}}}
+    site: Any = SimpleNamespace(kube=Cluster(states))
+    watch = applications.Watch(site, "it", clock=lambda: 0.0)
+    assert watch.look().sync == watch.look().sync == own
+    assert site.kube.asked == [(name, ["ServerSideApply=true"]) for name in asked]
+
+
+def test_what_is_still_not_in_sync_is_pushed_again_after_a_while() -> None:
+    now = [0.0]
+    site: Any = SimpleNamespace(kube=Cluster({"it": {"status": {"sync": {"status": "OutOfSync"}}}}))
+    watch = applications.Watch(site, "it", clock=lambda: now[0])
+    for now[0] in (0.0, applications.AGAIN_S - 1, applications.AGAIN_S):
+        watch.look()
+    assert len(site.kube.asked) == 2
+
+
+def test_what_is_being_synced_is_left_alone() -> None:
+    site: Any = SimpleNamespace(kube=Cluster({"it": {"status": {"sync": {"status": "OutOfSync"}}, "operation": {}}}))
+    assert applications.Watch(site, "it").look().busy
+    assert site.kube.asked == []
 
 
 def application(sync: str = "Synced", health: str = "Healthy", *, heals: bool = True) -> applications.Application:

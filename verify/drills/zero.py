@@ -46,6 +46,11 @@ def keep_still(site: Site, release: Release) -> None:
         site.kube.run("patch", applications.KIND, name, "-n", applications.NAMESPACE, "--type=merge", "-p", STILL)
 
 
+def noticed(release: Release) -> tuple[str, ...]:
+    """What is red because of `keep_still`: the release that hands over to Argo CD tells that nothing heals."""
+    return (released(release.site, "git"),) if release.owner == "argocd" else ()
+
+
 def take_away(site: Site, release: Release) -> None:
     """What has replicas is scaled to zero; a DaemonSet and what an operator keeps are deleted. Until no pod is left."""
     selectors = [selector(site, release, ready) for ready in workloads(release)]
