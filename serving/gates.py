@@ -50,7 +50,7 @@ def repeated(texts: Sequence[str], recorded: Sequence[str], least: float) -> Ver
 def latency(samples_ms: Sequence[float], most: float, percent: float) -> Verdict:
     """One percentile (nearest rank) of what requests took is at most `most` ms."""
     name = f"p{percent:g}"
-    if not samples_ms:
+    if not samples_ms or not all(map(math.isfinite, samples_ms)):
         return Verdict(name, False, "nothing was measured")
     found = percentile(samples_ms, percent)
     return Verdict(name, found <= most, f"{found:.1f} ms of {len(samples_ms)} requests, at most {most:g} ms")
