@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+RESIDENT = "process_resident_memory_bytes"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -37,14 +39,9 @@ def golden(vectors: Sequence[Sequence[float]], recorded: Sequence[Sequence[float
     return Verdict("golden", worst >= least, f"least cosine {worst:.7f} over {len(found)} texts, at least {least:g}")
 
 
-def repeated(texts: Sequence[str], recorded: Sequence[str], least: float) -> Verdict:
-    """Summaries are those recorded, word for word, for at least this share of the texts."""
-    if not recorded or len(texts) != len(recorded):
-        return Verdict("golden", False, f"{len(texts)} summaries for {len(recorded)} recorded ones")
-    same = sum(one.split() == other.split() for one, other in zip(texts, recorded, strict=True)) / len(recorded)
-    return Verdict(
-        "golden", same >= least, f"{same:.0%} of {len(recorded)} summaries as recorded, at least {least:.0%}"
-    )
+def proof(nats: float, most: float) -> Verdict:
+    """Of a summarizer: how far a recorded log-probability moved when its stage loaded it."""
+    return Verdict("golden", nats <= most, f"a log-probability moved by {nats:.4f} nats, at most {most:g}")
 
 
 def latency(samples_ms: Sequence[float], most: float, percent: float) -> Verdict:
@@ -82,6 +79,11 @@ def cosine(left: Sequence[float], right: Sequence[float]) -> float:
 def percentile(samples: Sequence[float], percent: float) -> float:
     """Nearest rank: the least sample that at least `percent` of all do not exceed."""
     return sorted(samples)[max(0, math.ceil(len(samples) * percent / 100) - 1)]
+
+
+def resident_mib(exposition: str) -> float:
+    """Of the process that gave these metrics; not a number when they do not say."""
+    return series(exposition, RESIDENT) / 2**20
 
 
 def series(exposition: str, name: str) -> float:

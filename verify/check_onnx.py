@@ -7,7 +7,6 @@ is the stage itself; the link between the sites has its own checks (check_tunnel
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,12 @@ from typing import Any
 
 import pytest
 
-from provision.settings import Forward, Settings
+from provision.forwarding import forwarded, row, target
+from provision.settings import Settings
 from provision.site import Site
+from serving import gates
+from serving.gates import Memory
 from serving.stages import Stage
-from verify.forward import forwarded
 
 GOLDEN = json.loads((Path(__file__).resolve().parent.parent / "serving" / "golden.json").read_text())
 TEXT = "Graph neural networks learn representations of nodes from the edges between them."
@@ -62,12 +63,17 @@ class Endpoint:
         assert answer.code == 200, f"{self.stage.name}: {answer.code} {answer.body}"
         return answer
 
+    def resident_mib(self) -> float:
+        """Of its process, from its own metrics."""
+        self.connection.request("GET", "/metrics")
+        return gates.resident_mib(self.connection.getresponse().read().decode())
+
 
 @pytest.fixture(scope="module")
 def endpoint(stage: Stage, both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[Endpoint]:
     """The stage, reachable on a loopback port while its checks run."""
     site = both[1]
-    with forwarded(site, _target(site.settings, stage)) as port:
+    with forwarded(site, target(row(site.settings, stage.service))) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=budget("onnx.request_deadline_s"))
         yield Endpoint(stage, connection)
         connection.close()
@@ -86,9 +92,9 @@ def test_vectors_agree_with_the_reference(
     """Against the fp64 reference of this checkout, not against what the pod brings along."""
     texts = GOLDEN["texts"]
     vectors = endpoint.embed([text["text"] for text in texts]).body["embeddings"]
-    cosines = [cosine(vector, text["vector"]) for vector, text in zip(vectors, texts, strict=True)]
-    figure(f"least cosine {min(cosines):.7f} over {len(cosines)} texts")
-    assert min(cosines) >= budget("onnx.cosine_min")
+    verdict = gates.golden(vectors, [text["vector"] for text in texts], budget("onnx.cosine_min"))
+    figure(verdict.found)
+    assert verdict.passed, verdict.found
 
 
 def test_answers_name_the_published_model(endpoint: Endpoint, figure: Callable[[str], None]) -> None:
@@ -117,26 +123,20 @@ def test_latency_is_within_the_budget(
     """p50 and p95 of n sequential requests of one short text, after a warm-up; the numbers are in budgets.toml."""
     warmup, n = int(budget("onnx.warmup")), int(budget("onnx.n"))
     samples = [endpoint.embed([TEXT]).seconds * 1000 for _ in range(warmup + n)][warmup:]
-    p50, p95 = percentile(samples, 50), percentile(samples, 95)
-    figure(f"p50 {p50:.1f} ms, p95 {p95:.1f} ms; n {n}, warm-up {warmup}, one text a request, through ssh")
-    assert p50 <= budget("onnx.latency_p50_ms")
-    assert p95 <= budget("onnx.latency_p95_ms")
+    verdicts = [gates.latency(samples, budget(f"onnx.latency_p{percent}_ms"), percent) for percent in (50, 95)]
+    figure("; ".join(f"{one.gate} {one.found}" for one in verdicts))
+    figure(f"warm-up {warmup}, one text a request, through ssh")
+    assert all(one.passed for one in verdicts)
 
 
-def cosine(left: Sequence[float], right: Sequence[float]) -> float:
-    """Of the angle between two vectors; 0 when one of them has no direction or the lengths differ."""
-    length = math.hypot(*left) * math.hypot(*right)
-    if not length or len(left) != len(right):
-        return 0.0
-    return sum(a * b for a, b in zip(left, right, strict=True)) / length
-
-
-def percentile(samples: Sequence[float], percent: float) -> float:
-    """Nearest rank: the least sample that at least `percent` of all do not exceed."""
-    return sorted(samples)[max(0, math.ceil(len(samples) * percent / 100) - 1)]
-
-
-def _target(settings: Settings, stage: Stage) -> str:
-    """`address:port` of the stage's Service, from the table of the link."""
-    forward: Forward = next(row for row in settings.link.forwards if row.service == stage.service)
-    return f"{forward.target_ip}:{forward.target_port}"
+def test_the_process_is_within_its_size_and_does_not_grow(
+    endpoint: Endpoint, budget: Callable[[str], float], figure: Callable[[str], None]
+) -> None:
+    """Resident memory before and after as many requests as the latency is measured with."""
+    before = endpoint.resident_mib()
+    for number in range(int(budget("onnx.n"))):
+        endpoint.embed([f"{TEXT} {number}"])
+    seen = Memory(before, endpoint.resident_mib())
+    verdict = gates.memory(seen, budget("onnx.memory_max_mib"), budget("onnx.memory_growth_mib"))
+    figure(verdict.found)
+    assert verdict.passed, verdict.found

@@ -17,8 +17,6 @@ TEXTS = (
     "proximal policy optimization",
     "The proof is by induction on the number of edges.",
 )
-RESIDENT = "process_resident_memory_bytes"
-MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Stage:
     async def resident_mib(self) -> float:
         """Not a number when the stage does not say."""
         try:
-            return gates.series((await self._ask("GET", "/metrics")).text, RESIDENT) / MIB
+            return gates.resident_mib((await self._ask("GET", "/metrics")).text)
         except (httpx.HTTPError, ValueError):
             return math.nan
 
