@@ -47,6 +47,30 @@ class Stage:
         return f"serving-{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Router:
+    """What stands in front of production: its port on the link, and the part of the requests that the canary gets."""
+
+    port: int
+    canary_share: float
+    resources: Resources
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    service = "serving"  # name of the Service in namespace `serving`
+
+
+def load_router(path: Path = PATH) -> Router:
+    """Raises StagesInvalid, naming the key, or OSError."""
+    with path.open("rb") as file:
+        raw = tomllib.load(file).get("router", {})
+    _same("router", raw.keys(), [f.name for f in fields(Router)], path)
+    share = raw["canary_share"]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise StagesInvalid(f"{path.name}: router.canary_share: expected a number from 0 to 1, got {share!r}")
+    port = _count("router.port", raw["port"], path)
+    return Router(port, float(share), _resources("router.resources", raw["resources"], path), raw["env"])
+
+
 def load(path: Path = PATH) -> tuple[Stage, ...]:
     """All four stages in order of promotion. Raises StagesInvalid, naming the key, or OSError."""
     with path.open("rb") as file:

@@ -38,7 +38,7 @@ class Config(Limits):
     canary_s: float = Field(30.0, gt=0)  # of silence; after it production is asked
     answer_s: float = Field(600.0, gt=0)  # the stages have deadlines of their own, and say so
     max_body_bytes: int = Field(8 << 20, ge=1024)
-    max_held_mib: int = Field(64, ge=1)  # of the bodies of all requests under way
+    max_held_mib: int = Field(32, ge=1)  # of the bodies of all requests under way
     drain_s: float = Field(5.0, ge=0, le=300)
 
 
