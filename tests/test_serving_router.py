@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from serving.lifecycle import Move, Note
 from serving.router.app import Drain, Router, build, create_app
 from serving.router.config import Config, from_env
 from serving.router.guard import alias_back
-from serving.router.proxy import CANARY, PRODUCTION
+from serving.router.proxy import CANARY, PRODUCTION, Asked
 from serving.router.split import spot
 from tests.mlflow_double import Mlflow, folders
 from tests.serving_http import Wire
@@ -200,6 +201,21 @@ def test_production_is_never_asked_twice(error: type[httpx.TransportError], stat
 
     world.run(ask)
     assert len(world.production.asked) == 1
+
+
+def test_a_failure_keeps_nothing_of_its_request(world: World) -> None:
+    world.share, world.production.fails = 0.0, httpx.ConnectError
+
+    async def ask(asking: httpx.AsyncClient, _router: Router) -> int:
+        gc.collect()
+        gc.disable()
+        try:
+            await embed(asking, 3)
+            return sum(isinstance(one, Asked) for one in gc.get_objects())
+        finally:
+            gc.enable()
+
+    assert world.run(ask) == 0
 
 
 def test_an_answer_that_breaks_off_is_not_begun_again(world: World) -> None:

@@ -182,12 +182,15 @@ async def _while_there(work: Coroutine[None, None, None], receive: Receive) -> N
         leaving.cancel()
         if not doing.done():
             doing.cancel()
+    is_gone = leaving.done() and not leaving.cancelled()
     try:
         await doing
     except asyncio.CancelledError:
-        if not leaving.cancelled() and leaving.done():
+        if is_gone:
             raise Gone from None
         raise
+    finally:
+        del doing  # its error has this frame, which would have it: a circle that keeps the body until a collection
 
 
 async def _left(receive: Receive) -> None:
