@@ -48,6 +48,7 @@ TARGETS: Mapping[str, Mapping[str, int]] = {
         "gpu": 1,
         "kuberay-operator": 1,
         "serving": len(stages.NAMES),
+        "serving-router": 1,
         "ray": 3,
     },
 }

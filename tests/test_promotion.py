@@ -1,0 +1,295 @@
+"""Versions going up the stages: what is chosen, what the gates let pass, who comes back when a stage will not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from provision import ladder, probing, promotion, stages
+from provision.commands import Options
+from provision.errors import (
+    CheckFailed,
+    CommandFailed,
+    DeadlineExceeded,
+    PreconditionMissing,
+    UsageError,
+)
+from provision.probing import GOLDEN, Live
+from provision.settings import load
+from provision.wait import wait_until
+from serving import lifecycle
+from serving.lifecycle import Move, Note
+from serving.stages import NAMES
+from tests.mlflow_double import Mlflow, write_model
+
+OPTIONS = Options(env="rehearsal")
+NOTE = Note("somebody", "2026-11-25T12:00:00Z", "a test")
+REFERENCE = json.loads(GOLDEN.read_text())
+RIGHT = [row["vector"] for row in REFERENCE["texts"]]
+MIB = 2**20
+
+CHOICES: Mapping[str, tuple[Mapping[str, str], str, str, Move | str]] = {
+    "the only one due": ({**dict.fromkeys(NAMES, "1"), "testing": "2"}, "", "", Move("embedder", "staging", "1", "2")),
+    "to a stage": ({"staging": "2", "canary": "1"}, "", "canary", Move("embedder", "canary", "1", "2")),
+    "a version, to its next stage": ({"testing": "2", "staging": "2"}, "2", "", Move("embedder", "canary", "", "2")),
+    "a new version": ({"testing": "1"}, "2", "", Move("embedder", "testing", "1", "2")),
+    "a version of before, begun anew": ({"testing": "2"}, "1", "testing", Move("embedder", "testing", "2", "1")),
+    "nothing is due": (dict.fromkeys(NAMES, "1"), "", "", "nothing is due"),
+    "two are due": ({"testing": "3", "staging": "2", "canary": "1"}, "", "", "more than one is due: staging canary"),
+    "a stage left out": ({"testing": "2", "staging": "1"}, "2", "canary", "cannot go to canary"),
+    "it is there": ({"testing": "2", "staging": "2"}, "2", "staging", "is at staging"),
+    "it is at the top": (dict.fromkeys(NAMES, "1"), "1", "", "is at production"),
+    "nothing below": ({}, "", "staging", "no version is at testing"),
+    "nothing below the first": ({}, "", "testing", "no version is at no stage"),
+    "no such stage": ({"testing": "1"}, "", "prod", "no stage 'prod'"),
+}
+
+
+@pytest.mark.parametrize(("aliases", "number", "to", "wanted"), CHOICES.values(), ids=CHOICES)
+def test_what_is_asked_for_is_one_step_up(aliases: Mapping[str, str], number: str, to: str, wanted: Move | str) -> None:
+    if isinstance(wanted, Move):
+        assert ladder.chosen("embedder", aliases, number, to) == wanted
+        return
+    with pytest.raises(UsageError) as refused:
+        ladder.chosen("embedder", aliases, number, to)
+    assert wanted in refused.value.what
+    assert refused.value.next.startswith("invoke serving.")
+
+
+@dataclass
+class Stage:
+    """A stage as a promotion meets it. served: the version by model; refuses: what it will not take."""
+
+    served: dict[str, str]
+    vectors: Sequence[Any] = field(default_factory=lambda: RIGHT)
+    status: int = 200
+    grows_mib: float = 0.0
+    took_s: float = 0.001
+    refuses: str = ""
+    resident_mib: float = 300.0
+    clock: list[float] = field(default_factory=lambda: [0.0])
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """One request."""
+        if request.url.path == "/readyz":
+            return httpx.Response(200, json={"models": [self._row(model) for model in self.served]})
+        if request.url.path == "/metrics":
+            self.resident_mib += self.grows_mib
+            return httpx.Response(200, text=f"process_resident_memory_bytes {self.resident_mib * MIB}\n")
+        self.clock[0] += self.took_s
+        texts = json.loads(request.content)["texts"]
+        vectors = self.vectors if len(texts) == len(RIGHT) else RIGHT[:1]
+        return httpx.Response(self.status, json={"embeddings": vectors, "summaries": ["short"]})
+
+    def _row(self, model: str) -> Mapping[str, Any]:
+        refused = {"refused_version": self.refuses, "refused_reason": "golden"} if self.refuses else {}
+        return {"role": model, "version": self.served[model], "proof": 0.001, **refused}
+
+
+@dataclass
+class World:
+    """A registry with two versions, four stages that all serve the first; time moves by what stages take."""
+
+    mlflow: Mlflow = field(default_factory=Mlflow)
+    stages: dict[str, Stage] = field(default_factory=dict)
+    follows: bool = True  # whether stages serve what their alias names
+
+    def promote(self, **asked: str) -> dict[str, Any]:
+        """As the task does it."""
+        words = {"model": "embedder", "version": "", "to": "", "why": "it is better", **asked}
+        return dict(promotion.promote(OPTIONS, **words))
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Of the embedder."""
+        return self.mlflow.aliases["embedder"]
+
+    def follow(self) -> None:
+        """Every stage serves what its alias names, unless it will not."""
+        for name, stage in self.stages.items():
+            for model in stage.served:
+                wanted = self.mlflow.aliases[model].get(name, "1")
+                if self.follows and wanted != stage.refuses:
+                    stage.served[model] = wanted
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
+    """Version 2 is at testing, 1 everywhere else."""
+    made, clock = World(), [0.0]
+    for model in lifecycle.MODELS:
+        for number in ("1", "2"):
+            folder = write_model(tmp_path / model / number, number, name=REFERENCE["model"])
+            lifecycle.register(made.mlflow.tracking, model, folder, NOTE)
+            for tag in made.mlflow.models[model][-1]["tags"]:
+                tag["value"] = REFERENCE["model"] if tag["key"] == "tandem.name" else tag["value"]
+        for stage in NAMES:
+            lifecycle.move(made.mlflow.tracking, Move(model, stage, "", "1"), NOTE)
+        lifecycle.move(made.mlflow.tracking, Move(model, "testing", "1", "2"), NOTE)
+    made.stages = {name: Stage(dict.fromkeys(lifecycle.MODELS, "1"), clock=clock) for name in NAMES}
+    made.follow()
+
+    @contextmanager
+    def opened(_site: object, stage: str, _answer_s: float) -> Iterator[Live]:
+        made.follow()
+        transport = httpx.MockTransport(made.stages[stage].answer)
+        yield Live(stage, httpx.Client(base_url="http://stage", transport=transport))
+
+    @contextmanager
+    def registry(_site: object) -> Iterator[Any]:
+        yield made.mlflow.tracking
+
+    @contextmanager
+    def session(*_words: object) -> Iterator[Any]:
+        yield None, SITES
+
+    def patient(*words: Any, **more: Any) -> Any:
+        return wait_until(*words, **more, sleep=lambda s: clock.__setitem__(0, clock[0] + s), clock=lambda: clock[0])
+
+    monkeypatch.setattr(probing, "opened", opened)
+    monkeypatch.setattr(promotion, "opened", registry)
+    monkeypatch.setattr(promotion, "session", session)
+    monkeypatch.setattr(promotion, "open_sites", lambda *_: SITES)
+    monkeypatch.setattr(promotion, "wait_until", patient)
+    monkeypatch.setattr(probing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    return made
+
+
+SITES: Mapping[str, Any] = dict.fromkeys(load("rehearsal").sites)
+
+
+def test_a_version_that_passes_goes_up_and_its_way_is_written_down(world: World) -> None:
+    told = world.promote()
+    assert (told["stage"], told["before"], told["after"], told["exit_code"]) == ("staging", "1", "2", 0)
+    assert [one["gate"] for one in told["gates"]] == ["golden", "p50", "p95", "errors", "memory"]
+    assert (world.aliases["staging"], world.aliases["staging-previous"]) == ("2", "1")
+    note = json.loads(world.mlflow.tags("embedder", "2")["tandem.staging"])
+    assert note["why"] == "it is better" and "@" in note["who"] and note["at"].endswith("Z")
+    assert set(note["gates"]) == {"golden", "p50", "p95", "errors", "memory"}
+
+
+def test_a_version_climbs_to_production_one_stage_at_a_time(world: World) -> None:
+    assert [world.promote()["stage"] for _ in NAMES[1:]] == list(NAMES[1:])
+    with pytest.raises(UsageError, match="nothing is due"):
+        world.promote()
+
+
+def test_a_summarizer_passes_gates_of_its_own(world: World) -> None:
+    told = world.promote(model="summarizer")
+    assert (told["stage"], told["gates"][0]["found"][:33]) == ("staging", "a log-probability moved by 0.0010")
+
+
+BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "wrong vectors": ({"vectors": [[-x for x in vector] for vector in RIGHT]}, "golden"),
+    "too few vectors": ({"vectors": RIGHT[:1]}, "golden"),
+    "slow": ({"took_s": 2.0}, "p95"),
+    "failing": ({"status": 500}, "errors"),
+    "leaking": ({"grows_mib": 100.0}, "memory"),
+    "too large": ({"resident_mib": 4096.0}, "memory"),
+}
+
+
+@pytest.mark.parametrize(("how", "gate"), BAD.values(), ids=BAD)
+def test_a_bad_version_goes_nowhere(how: Mapping[str, Any], gate: str, world: World) -> None:
+    vars(world.stages["testing"]).update(how)
+    before = dict(world.aliases)
+    with pytest.raises(CheckFailed) as refused:
+        world.promote()
+    assert f"{gate}: " in refused.value.why
+    assert refused.value.next == "invoke serving.rollback --model embedder --stage testing"
+    assert world.aliases == before
+
+
+def test_what_is_measured_is_what_serves(world: World) -> None:
+    world.follows, world.stages["testing"].served["embedder"] = False, "1"
+    with pytest.raises(PreconditionMissing, match="testing does not serve embedder 2"):
+        world.promote()
+
+
+def test_a_model_without_an_independent_reference_does_not_pass(world: World) -> None:
+    for tag in world.mlflow.models["embedder"][1]["tags"]:
+        tag["value"] = "something else" if tag["key"] == "tandem.name" else tag["value"]
+    with pytest.raises(CheckFailed, match="does not pass"):
+        world.promote()
+
+
+@pytest.mark.parametrize(("refuses", "follows"), [("2", True), ("", False)], ids=["refused", "never served"])
+def test_a_stage_that_will_not_serve_it_gets_its_alias_back(refuses: str, follows: bool, world: World) -> None:
+    world.stages["staging"].refuses, world.follows = refuses, follows
+    with pytest.raises(DeadlineExceeded):
+        world.promote()
+    assert world.aliases["staging"] == "1"
+    assert "not served" in json.loads(world.mlflow.tags("embedder", "2")["tandem.staging.rolled-back"])["why"]
+
+
+def test_a_rollback_is_one_command(world: World) -> None:
+    world.promote()
+    told = promotion.rollback(OPTIONS, "embedder", "staging", "users complain")
+    assert (told["before"], told["after"]) == ("2", "1")
+    assert world.aliases["staging"] == "1"
+    assert json.loads(world.mlflow.tags("embedder", "2")["tandem.staging.rolled-back"])["why"] == "users complain"
+    with pytest.raises(PreconditionMissing, match="no version before that of staging"):
+        promotion.rollback(OPTIONS, "embedder", "staging", "again")
+
+
+def test_a_rollback_waits_for_no_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.promote()
+    monkeypatch.delattr(promotion, "session")
+    assert promotion.rollback(OPTIONS, "embedder", "staging", "now")["after"] == "1"
+
+
+def test_a_folder_is_registered_once(world: World, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "new", "3")
+    told = promotion.register(OPTIONS, "embedder", str(folder), "a new export")
+    assert (told["version"], told["named"]) == ("3", ())
+    assert promotion.register(OPTIONS, "embedder", str(folder), "again")["version"] == "3"
+    (folder / "model.onnx").write_text("changed")
+    with pytest.raises(UsageError) as refused:
+        promotion.register(OPTIONS, "embedder", str(folder), "changed")
+    assert "model.onnx has SHA-256" in refused.value.why
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda: promotion.rollback(OPTIONS, "embedder", "staging", " "), "--why is missing"),
+        (lambda: promotion.rollback(OPTIONS, "embeder", "staging", "x"), "no model 'embeder'"),
+        (lambda: promotion.rollback(OPTIONS, "embedder", "prod", "x"), "no stage 'prod'"),
+        (lambda: promotion.register(OPTIONS, "embedder", "/nowhere", "x"), "no folder '/nowhere'"),
+    ],
+)
+def test_a_wrong_command_says_what_is_right(call: Any, error: str, world: World) -> None:
+    assert world.stages
+    with pytest.raises(UsageError) as refused:
+        call()
+    assert error in refused.value.what and refused.value.next
+
+
+def test_mlflow_down_is_a_failure_of_the_platform(world: World) -> None:
+    world.mlflow.is_down = True
+    with pytest.raises(CommandFailed) as failed:
+        world.promote()
+    assert "connection refused" in failed.value.why and "verify(mlflow)" in failed.value.next
+
+
+def test_without_the_user_in_the_vault_the_step_is_named() -> None:
+    site: Any = SimpleNamespace(vault=SimpleNamespace(read=dict))
+    with pytest.raises(PreconditionMissing, match="no mlflow-promotion"), promotion.opened(site):
+        pass
+
+
+def test_the_stages_side_by_side_know_what_their_aliases_name(world: World) -> None:
+    site: Any = None
+    known = stages.named(site)
+    assert (known["testing", "embedder"].number, known["staging", "embedder"].number) == ("2", "1")
+    assert len(known["testing", "summarizer"].digest) == 64
+    world.mlflow.is_down = True
+    assert stages.named(site) == {}
