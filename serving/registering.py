@@ -27,14 +27,14 @@ log = logging.getLogger("serving")
 def main(words: Sequence[str]) -> int:
     """0 registered · 1 not, for the reason logged · 2 an argument or a variable is wrong."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    pairs = {model: Path(folder) for model, _, folder in (word.partition("=") for word in words)}
-    if not pairs or not pairs.keys() <= set(lifecycle.MODELS):
+    pairs = {model: folder for model, _, folder in (word.partition("=") for word in words)}
+    if not pairs or not pairs.keys() <= set(lifecycle.MODELS) or not all(pairs.values()):
         log.error("expected MODEL=FOLDER, models are: %s", " ".join(lifecycle.MODELS))
         return 2
     try:
         mlflow = registry.tracking(registry.from_env(os.environ))
         for model, folder in pairs.items():
-            insist(partial(_seed, mlflow, model, folder))
+            insist(partial(_seed, mlflow, model, Path(folder)))
     except ConfigInvalid as error:
         log.error("wrong settings: %s", error)
         return 2

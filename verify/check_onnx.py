@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from provision import stages
 from provision.forwarding import forwarded, row, target
 from provision.settings import Settings
 from provision.site import Site
-from serving import gates
+from serving import gates, lifecycle
 from serving.gates import Memory
 from serving.stages import Stage
 
@@ -103,6 +104,18 @@ def test_answers_name_the_published_model(endpoint: Endpoint, figure: Callable[[
     told = [headers.get(f"x-{name}", "") for name in ("model-name", "model-version", "model-precision", "stage")]
     figure(" ".join(told))
     assert told == [GOLDEN["model"], GOLDEN["version"], GOLDEN["precision"], endpoint.stage.name]
+
+
+@pytest.mark.parametrize("model", lifecycle.MODELS)
+def test_the_stage_serves_what_its_alias_names(
+    model: str, endpoint: Endpoint, both: tuple[Site, Site], figure: Callable[[str], None]
+) -> None:
+    """The alias in MLflow, its version, and the version that the stage says it serves."""
+    named = stages.named(both[0])[endpoint.stage.name, model]
+    rows = {row["role"]: row for row in endpoint.ask("GET", "/readyz").body["models"]}
+    served, trouble = rows[model]["version"], rows[model]["source_trouble"]
+    figure(f"models:/{model}@{endpoint.stage.name} is {named.number}, {named.wanted} ({named.digest[:12]})")
+    assert (served, trouble) == (named.wanted, None)
 
 
 def test_the_provider_is_a_gpu_unless_that_is_simulated(
