@@ -54,6 +54,7 @@ def from_env(environ: Mapping[str, str]) -> Access:
 
 def tracking(access: Access) -> Tracking:
     """MLflow with the rights of this process."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it has a line for every look
     login = (access.mlflow_tracking_username, access.mlflow_tracking_password.get_secret_value())
     uri = access.mlflow_tracking_uri.rstrip("/")
     return Tracking(httpx.Client(base_url=uri, auth=login, timeout=access.mlflow_answer_s, trust_env=False))

@@ -352,6 +352,20 @@ def test_another_version_gets_the_share_again(world: World) -> None:
     world.run(ask)
 
 
+def test_a_version_answers_nobody_before_it_was_found_well(world: World) -> None:
+    async def ask(asking: httpx.AsyncClient, router: Router) -> None:
+        world.canary.version, world.canary.vector = "3", (0.0, 1.0)  # swapped between two looks
+        assert (await embed(asking)).json() == {"from": "1"}
+        await router.guard.look()
+        assert (await embed(asking)).json() == {"from": "1"}
+        world.canary.version, world.canary.vector = "4", (1.0, 0.0)
+        assert (await embed(asking)).json() == {"from": "1"}
+        await router.guard.look()
+        assert (await embed(asking)).json() == {"from": "4"}
+
+    world.run(ask)
+
+
 def test_a_canary_that_is_not_ready_gets_nothing_and_is_not_blamed(world: World) -> None:
     async def ask(asking: httpx.AsyncClient, router: Router) -> None:
         world.canary.is_ready = False

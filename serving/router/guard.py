@@ -82,7 +82,7 @@ class Guard:
         if ours is None:
             self._windows[CANARY, EMBEDDER].add(self._now(), None)
         changed = [model for model in canary if canary[model] != production.get(model)]
-        for model in (model for model in canary if self._split.share(model) > 0):
+        for model in (model for model in canary if self._split.judges(model)):
             breach = self._traffic(model)
             if model == EMBEDDER and ours is not None and theirs is not None:
                 breach = breach or watch.vectors(ours, theirs, self._limits)
@@ -90,6 +90,8 @@ class Guard:
                 breach = breach or memory
             if breach:
                 self._trip(model, canary[model], breach, goes_back=model in changed)
+            elif model != EMBEDDER or (ours is not None and theirs is not None):
+                self._split.trust(model)
 
     async def _memory(self) -> Breach | None:
         now_mib = await self._stages[CANARY].resident_mib()

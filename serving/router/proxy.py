@@ -24,6 +24,7 @@ from serving.router.window import Window
 
 CANARY, PRODUCTION, ROUTER = "canary", "production", "router"
 REQUEST_ID = b"x-request-id"
+VERSION = "x-model-version"
 # Of one connection, not of the message (RFC 9110 7.6.1); the length and the host are set anew.
 HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"}
 TOO_LARGE, NO_ROOM, NO_ANSWER, TOO_LATE = 413, 503, 502, 504
@@ -118,6 +119,8 @@ class Proxy:
         try:
             async with self._opened(stage, asked) as answer:
                 seconds = self._now() - began
+                if stage == CANARY and self._is_unknown(model, answer):
+                    raise Failed(answer.status_code, "the canary has another version since it was looked at")
                 is_failure = answer.status_code >= 500
                 self._count(stage, model, None if is_failure else seconds * 1000)
                 if stage == CANARY and (is_failure or answer.status_code == SHED):
@@ -132,6 +135,10 @@ class Proxy:
             late = isinstance(error, httpx.TimeoutException)
             why = f"{stage} gave no answer: {type(error).__name__}"
             raise Failed(TOO_LATE if late else NO_ANSWER, why) from error
+
+    def _is_unknown(self, model: str, answer: httpx.Response) -> bool:
+        told = answer.headers.get(VERSION, "")
+        return bool(told) and told != self._split.standing[model].trusted
 
     @asynccontextmanager
     async def _opened(self, stage: str, asked: Asked) -> AsyncIterator[httpx.Response]:

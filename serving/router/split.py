@@ -1,6 +1,7 @@
 """Which requests the canary gets, model by model: a share by a hash of the request's id, 0 once it did badly.
 
-A share that was taken comes back by itself when the canary serves another version, and not before.
+A version gets its share when it was looked at once and found well. A share that was taken comes back by itself when
+the canary serves another version, and not before.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ MODELS = {"/v1/embeddings": "embedder", "/embed": "embedder", "/summarize": "sum
 
 @dataclass(slots=True)
 class Standing:
-    """One model at the canary. version: '' while it is not ready. tripped: the version that lost its share."""
+    """One model at the canary.
+
+    version: what it serves, '' while it is not ready. trusted: the version that was found well. tripped: the one that
+    lost its share.
+    """
 
     version: str = ""
+    trusted: str = ""
     tripped: str = ""
     breach: Breach | None = None
 
@@ -33,9 +39,9 @@ class Split:
             self._tell(model)
 
     def share(self, model: str) -> float:
-        """0 while the canary is not ready or its version was tripped."""
+        """0 while the canary is not ready, or its version not known to be well."""
         now = self.standing[model]
-        return self._share if now.version and now.version != now.tripped else 0.0
+        return self._share if now.version and now.version == now.trusted else 0.0
 
     def takes(self, model: str, request: str) -> bool:
         """Whether the canary gets this request; the same id always goes the same way under the same share."""
@@ -51,10 +57,21 @@ class Split:
         self._tell(model)
         return is_other
 
+    def judges(self, model: str) -> bool:
+        """Whether the version is one to be judged: it may have a share, and has not lost it."""
+        now = self.standing[model]
+        return self._share > 0 and bool(now.version) and now.version != now.tripped
+
+    def trust(self, model: str) -> None:
+        """The version is well: it gets its share."""
+        now = self.standing[model]
+        now.trusted = now.version
+        self._tell(model)
+
     def trip(self, model: str, breach: Breach) -> None:
         """Take the share away."""
         now = self.standing[model]
-        now.tripped, now.breach = now.version, breach
+        now.trusted, now.tripped, now.breach = "", now.version, breach
         self._metrics.rolled_back(breach.reason)
         self._tell(model)
 
