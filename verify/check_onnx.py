@@ -22,11 +22,12 @@ from provision.settings import Settings
 from provision.site import Site
 from serving import gates, lifecycle
 from serving.gates import Memory
-from serving.stages import Stage
+from serving.stages import Stage, load, load_router
 
 GOLDEN = json.loads((Path(__file__).resolve().parent.parent / "serving" / "golden.json").read_text())
 TEXT = "Graph neural networks learn representations of nodes from the edges between them."
 CPU = "CPUExecutionProvider"
+STAGES = {stage.name: stage for stage in load()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +154,21 @@ def test_the_process_is_within_its_size_and_does_not_grow(
     verdict = gates.memory(seen, budget("onnx.memory_max_mib"), budget("onnx.memory_growth_mib"))
     figure(verdict.found)
     assert verdict.passed, verdict.found
+
+
+def test_the_router_passes_requests_on(
+    both: tuple[Site, Site], budget: Callable[[str], float], figure: Callable[[str], None]
+) -> None:
+    """Right vectors through it, whichever stage gave them; no version has lost its share."""
+    where = target(row(both[1].settings, load_router().service))
+    with forwarded(both[1], where) as port:
+        connection = HTTPConnection("127.0.0.1", port, timeout=budget("onnx.request_deadline_s"))
+        router = Endpoint(STAGES["production"], connection)
+        texts = GOLDEN["texts"]
+        vectors = router.embed([text["text"] for text in texts]).body["embeddings"]
+        told = router.ask("GET", "/readyz").body
+        connection.close()
+    verdict = gates.golden(vectors, [text["vector"] for text in texts], budget("onnx.cosine_min"))
+    figure(f"{verdict.found}; shares of the canary {told['canary_share']}")
+    assert verdict.passed, verdict.found
+    assert (told["ready"], told["lost"]) == (True, {})
