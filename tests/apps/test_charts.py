@@ -158,8 +158,9 @@ def test_the_image_has_the_version_of_the_package() -> None:
 @by_environment
 def test_the_link_listens_where_the_stages_say(env: str) -> None:
     ports = {forward.service: forward.port for forward in settings(env).link.forwards}
-    for one in (*stages.load(), stages.load_router()):
-        assert ports[one.service] == one.port
+    router = stages.load_router()
+    for service, port in [*((one.service, one.port) for one in stages.load()), (router.service, router.port)]:
+        assert ports[service] == port
 
 
 def test_a_cpu_is_allowed_in_the_rehearsal_and_nowhere_else() -> None:
