@@ -126,7 +126,7 @@ def test_a_wrong_version_does_not_pass_the_gates(world: World, cli: Cli, figure:
 @pytest.mark.slow
 @pytest.mark.breaks
 def test_a_wrong_version_at_the_canary_is_taken_back(world: World, cli: Cli, figure: Callable[[str], None]) -> None:
-    """Put there past all gates: the router gives it no share and takes its alias back; nobody sees it fail, or at all."""
+    """Put there past all gates: the router gives it no share and takes its alias back; nobody sees it at all."""
     good = world.mlflow.version(MODEL, world.mlflow.aliases(MODEL)[CANARY])
     deadline_s = cli.budget("onnx.served_deadline_s")
     with (
