@@ -6,13 +6,86 @@ from invoke import Collection, Context, task
 
 from invocation.frame import finish, help, options
 
+MODEL = "embedder (default) or summarizer"
+WHY = "a sentence for the version's tags; obligatory"
+
 
 @task(name="status", help=help("env", "platform", "json"))
 def status(_c: Context, env: str = "", platform: str = "", json: bool = False) -> None:
-    """Ask each of the four stages for an embedding and show provider, version, latency side by side."""
+    """Ask each of the four stages for an embedding: provider, version, latency, and what its aliases name."""
     from provision import stages
 
     finish(lambda: stages.status(options(env, "", platform, True, json)), json)
+
+
+@task(
+    name="register",
+    help=help("env", "platform", "yes", "json", model=MODEL, folder="of the exported model", why=WHY),
+)
+def register(
+    _c: Context,
+    folder: str,
+    model: str = "embedder",
+    why: str = "",
+    env: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Make the model in a folder a registered version, checksums and tags included; the same content once."""
+    from provision import promotion
+
+    finish(lambda: promotion.register(options(env, "", platform, yes, json), model, folder, why), json)
+
+
+@task(
+    name="promote",
+    help=help(
+        "env",
+        "platform",
+        "yes",
+        "json",
+        model=MODEL,
+        version="number of the version (default: the one of the stage below)",
+        to="testing, staging, canary or production (default: the next stage)",
+        why=WHY,
+    ),
+)
+def promote(
+    _c: Context,
+    model: str = "embedder",
+    version: str = "",
+    to: str = "",
+    why: str = "",
+    env: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Move a version one stage up: golden outputs, latency, errors and memory are measured at the stage below first."""
+    from provision import promotion
+
+    finish(lambda: promotion.promote(options(env, "", platform, yes, json), model, version, to, why), json)
+
+
+@task(
+    name="rollback",
+    help=help("env", "platform", "yes", "json", model=MODEL, stage="the stage that goes back", why=WHY),
+)
+def rollback(
+    _c: Context,
+    model: str = "embedder",
+    stage: str = "production",
+    why: str = "",
+    env: str = "",
+    platform: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Let a stage serve the version it had before; waits for no other run."""
+    from provision import promotion
+
+    finish(lambda: promotion.rollback(options(env, "", platform, yes, json), model, stage, why), json)
 
 
 @task(
@@ -56,4 +129,4 @@ def logs(_c: Context, name: str, env: str = "", platform: str = "", yes: bool = 
 
 def collections() -> tuple[Collection, ...]:
     """`serving` and `pipelines`."""
-    return Collection("serving", status), Collection("pipelines", run, list_, logs)
+    return Collection("serving", status, register, promote, rollback), Collection("pipelines", run, list_, logs)

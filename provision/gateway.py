@@ -5,14 +5,13 @@ Only for what is small: logs, reports, what checks write. The key never leaves t
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from provision import s3, shell
+from provision import forwarding, s3
 from provision.errors import CommandFailed
 from provision.site import Site
 
@@ -56,26 +55,7 @@ class Gateway:
 @contextmanager
 def opened(site: Site, entry: str) -> Iterator[Gateway]:
     """The gateway of `site`, with the key of vault entry `entry`, while the context lasts."""
-    target = next(row for row in site.settings.link.forwards if row.service == SERVICE)
-    port = _free_port()
-    rule = ["-L", f"127.0.0.1:{port}:{target.target_ip}:{target.target_port}"]
-    _control(site, "forward", rule)
-    try:
+    target = forwarding.target(forwarding.row(site.settings, SERVICE))
+    with forwarding.forwarded(site, target) as port:
         held = site.vault.read()[entry]
         yield Gateway(s3.Key(held["access"], held["secret"], f"http://127.0.0.1:{port}", REGION))
-    finally:
-        _control(site, "cancel", rule)
-
-
-def _control(site: Site, verb: str, rule: list[str]) -> None:
-    """`ssh -O forward|cancel` on the shared connection, opened first if it is not."""
-    entry = site.own.entry.name
-    if verb == "forward":
-        site.hosts.run(entry, ["true"])
-    shell.run([*site.hosts.argv(entry)[:-1], "-O", verb, *rule, entry], deadline_s=15.0)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port

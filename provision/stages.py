@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from provision import say
+from provision import promotion, say
 from provision.commands import Options
 from provision.engine import open_sites
-from provision.errors import CheckFailed, CommandFailed, DeadlineExceeded
+from provision.errors import CheckFailed, CommandFailed, DeadlineExceeded, PlatformError
 from provision.settings import ROOT, Forward, load
 from provision.site import Site
 from provision.state import Run
+from serving import gates, lifecycle, registry
+from serving.errors import ServingError
+from serving.stages import NAMES
 
 PREFIX = "serving-"
 SENTENCE = "A lease ends after seven days, and nothing of ours may be lost with it."
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a stage's alias names, and what the stage serves.
+
+    number: MLflow's, '' where no alias is known. wanted: its version as answers tell it. served: what answers tell.
+    """
+
+    model: str
+    number: str = ""
+    wanted: str = ""
+    digest: str = ""
+    previous: str = ""
+    served: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +52,18 @@ class StageStatus:
     latency_ms: float = 0.0
     cosine: float = 0.0
     why: str = ""
+    models: tuple[Named, ...] = ()
 
 
 def status(options: Options, text: str = "") -> dict[str, object]:
     """Ask every stage for an embedding of `text`, and for the recorded texts; exit code 1 when one does not answer."""
     settings = load(options.env, platform=options.platform)
     site = open_sites(settings, Run(settings.state_dir))[settings.link.server]
+    known = named(site)
     rows = [
-        ask(site, forward, text or SENTENCE) for forward in settings.link.forwards if forward.service.startswith(PREFIX)
+        ask(site, forward, text or SENTENCE, known)
+        for forward in settings.link.forwards
+        if forward.service.startswith(PREFIX)
     ]
     for row in rows:
         say.line("serving", "ok" if row.ready else "fail", _text(row))
@@ -59,17 +80,36 @@ def status(options: Options, text: str = "") -> dict[str, object]:
     }
 
 
-def ask(site: Site, forward: Forward, text: str) -> StageStatus:
-    """One stage through the link."""
+def named(site: Site) -> Mapping[tuple[str, str], Named]:
+    """What every alias names, by stage and model; nothing, and said so, when MLflow cannot be asked."""
+    found: dict[tuple[str, str], Named] = {}
+    try:
+        with promotion.opened(site) as mlflow:
+            for model in lifecycle.MODELS:
+                aliases, versions = mlflow.aliases(model), {one.number: one.tags for one in mlflow.versions(model)}
+                for stage in (stage for stage in NAMES if stage in aliases):
+                    tags, previous = versions.get(aliases[stage], {}), aliases.get(stage + lifecycle.PREVIOUS, "")
+                    told = (aliases[stage], tags.get(registry.VERSION, ""), tags.get(registry.DIGEST, ""), previous)
+                    found[stage, model] = Named(model, *told)
+    except (PlatformError, ServingError) as error:
+        say.line("serving", "note", f"aliases are not known: {str(error).splitlines()[0]}")
+        return {}
+    return found
+
+
+def ask(site: Site, forward: Forward, text: str, known: Mapping[tuple[str, str], Named]) -> StageStatus:
+    """One stage through the link. known: what aliases name."""
     stage = forward.service.removeprefix(PREFIX)
+    models = tuple(known.get((stage, model), Named(model)) for model in lifecycle.MODELS)
     golden = json.loads((ROOT / "serving" / "golden.json").read_text())["texts"]
     try:
         answer, latency_ms = _post(site, forward, "embed", [text])
         recorded, _ = _post(site, forward, "embed", [row["text"] for row in golden])
         ready = _get(site, forward, "readyz")
     except (CommandFailed, DeadlineExceeded, json.JSONDecodeError, KeyError) as error:
-        return StageStatus(stage, False, why=str(error).splitlines()[0])
-    worst = min(cosine(got, row["vector"]) for got, row in zip(recorded["embeddings"], golden, strict=True))
+        return StageStatus(stage, False, why=str(error).splitlines()[0], models=models)
+    worst = min(gates.cosine(got, row["vector"]) for got, row in zip(recorded["embeddings"], golden, strict=True))
+    served = {row["role"]: row["version"] or "" for row in ready.get("models", ())}
     return StageStatus(
         stage,
         bool(ready["ready"]),
@@ -81,18 +121,13 @@ def ask(site: Site, forward: Forward, text: str) -> StageStatus:
         len(answer["embeddings"][0]),
         round(latency_ms, 1),
         round(worst, 6),
+        models=tuple(replace(one, served=served.get(one.model, "")) for one in models),
     )
 
 
 def summarize(site: Site, forward: Forward, texts: Sequence[str]) -> tuple[Any, float]:
     """POST /summarize through the link: the answer and its milliseconds. Raises CommandFailed, DeadlineExceeded."""
     return _post(site, forward, "summarize", texts)
-
-
-def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """Cosine of two vectors of equal length."""
-    dot = sum(a * b for a, b in zip(one, other, strict=True))
-    return dot / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
 
 
 def _post(site: Site, forward: Forward, path: str, texts: Sequence[str]) -> tuple[Any, float]:
@@ -125,5 +160,16 @@ def _text(row: StageStatus) -> str:
     return (
         f"{row.stage:<11} {row.model} {row.version} {row.precision} on {row.provider}{degraded}: "
         f"{row.dimensions} numbers "
-        f"in {row.latency_ms:.0f} ms, cosine to the reference {row.cosine:.6f}"
+        f"in {row.latency_ms:.0f} ms, cosine to the reference {row.cosine:.6f}{_aliases(row)}"
     )
+
+
+def _aliases(row: StageStatus) -> str:
+    """What aliases name, and whether that serves."""
+    parts = [
+        f"{one.model}@{row.stage} {one.number} ({one.digest[:12]}, before: {one.previous or '-'})"
+        + ("" if one.served == one.wanted else f" names {one.wanted}, {one.served or 'nothing'} serves")
+        for one in row.models
+        if one.number
+    ]
+    return "".join(f"; {part}" for part in parts)

@@ -14,11 +14,13 @@ import sys
 
 import uvicorn
 
+from serving import registry
 from serving.app import create_app
 from serving.config import Config, from_env
 from serving.errors import ConfigInvalid
 from serving.metrics import Metrics
 from serving.service import Phase, Service
+from serving.source import Sources
 from serving.summaries import routes as summaries
 
 log = logging.getLogger("serving")
@@ -28,18 +30,18 @@ def main() -> int:
     """0 drained and stopped · 2 an environment variable is wrong · 3 could not listen."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
-        config = from_env(os.environ)
+        config, access = from_env(os.environ), registry.from_env(os.environ)
     except ConfigInvalid as error:
         log.error("wrong settings: %s", error)
         return 2
-    server = build(config)
+    server = build(config, registry.sources(access, config))
     server.run()
     return 0 if server.started else 3
 
 
-def build(config: Config) -> uvicorn.Server:
+def build(config: Config, sources: Sources) -> uvicorn.Server:
     """The server, wired so that the signals drain it."""
-    service = Service(config, Metrics(config.stage))
+    service = Service(config, Metrics(config.stage), sources=sources)
     routers = summaries.routers(service)
 
     def drain() -> None:

@@ -7,6 +7,8 @@ ServingError
 ├── ProviderMissing  the required execution provider is not there and a CPU is not allowed
 ├── TextInvalid      a tokenized text that no model of this vocabulary can read
 ├── SourceUnavailable  nobody can say now which model to serve; what serves goes on
+├── TrackingFailed   MLflow does not answer
+│   └── TrackingRefused  or answers that it will not, or that there is no such thing
 ├── GateFailed       an export does not agree with the reference; nothing is to be published
 └── Refused          one request is not served; the client is told why (see problems)
     ├── RequestInvalid       the body is not what was expected
@@ -54,6 +56,18 @@ class TextInvalid(ServingError):
 
 class SourceUnavailable(ServingError):
     """Nobody can say at the moment which model is to be served."""
+
+
+class TrackingFailed(ServingError):
+    """MLflow cannot be reached, or fails; the same request may succeed later."""
+
+
+class TrackingRefused(TrackingFailed):
+    """MLflow answered, and not with what was asked for. code: its error code, e.g. RESOURCE_DOES_NOT_EXIST."""
+
+    def __init__(self, what: str, code: str) -> None:
+        super().__init__(what)
+        self.code = code
 
 
 class GateFailed(ServingError):

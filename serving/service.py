@@ -18,12 +18,11 @@ from serving.errors import Draining
 from serving.metrics import Metrics, Standing
 from serving.proof import Load, Proven, load_and_prove
 from serving.seat import LOADING, Seat
-from serving.source import Found, Source, Sources, folders
+from serving.source import EMBEDDER, SUMMARIZER, Found, Source, Sources, folders
 from serving.summaries import desk, proof
 from serving.summaries import model as summary_models
 
 SUMMARIZE = "/summarize"  # answers there come from the other model
-EMBEDDER, SUMMARIZER = "embedder", "summarizer"  # also the names that stand for them in a request
 
 log = logging.getLogger("serving")
 

@@ -13,6 +13,8 @@ from typing import Protocol
 from serving.config import Config
 from serving.manifest import MANIFEST, sha256
 
+EMBEDDER, SUMMARIZER = "embedder", "summarizer"  # also the names that stand for them in a request, and in MLflow
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -47,6 +47,31 @@ class Stage:
         return f"serving-{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Router:
+    """What stands in front of production: its port on the link, and the part of the requests that the canary gets."""
+
+    port: int
+    canary_share: float
+    resources: Resources
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    service = "serving"  # name of the Service in namespace `serving`
+
+
+def load_router(path: Path = PATH) -> Router:
+    """Raises StagesInvalid, naming the key, or OSError."""
+    with path.open("rb") as file:
+        raw = tomllib.load(file).get("router", {})
+    _same("router", raw.keys(), [f.name for f in fields(Router)], path)
+    share = raw["canary_share"]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise StagesInvalid(f"{path.name}: router.canary_share: expected a number from 0 to 1, got {share!r}")
+    port = _count("router.port", raw["port"], path)
+    resources = _resources("router.resources", raw["resources"], path)
+    return Router(port, float(share), resources, _env("router", raw["env"], path))
+
+
 def load(path: Path = PATH) -> tuple[Stage, ...]:
     """All four stages in order of promotion. Raises StagesInvalid, naming the key, or OSError."""
     with path.open("rb") as file:
@@ -64,10 +89,7 @@ def _stage(name: str, raw: dict[str, Any], path: Path) -> Stage:
     _same(where, raw.keys(), [f.name for f in fields(Stage) if f.name != "name"], path)
     numbers = {key: _count(f"{where}.{key}", raw[key], path) for key in _NUMBERS}
     resources = _resources(f"{where}.resources", raw["resources"], path)
-    bad = [key for key, value in raw["env"].items() if not isinstance(value, str)]
-    if bad:
-        raise StagesInvalid(f"{path.name}: {where}.env.{bad[0]}: expected a string")
-    return Stage(name=name, resources=resources, env=raw["env"], **numbers)
+    return Stage(name=name, resources=resources, env=_env(where, raw["env"], path), **numbers)
 
 
 _NUMBERS = ("port", "replicas", "gpu_shares", "gpu_memory_mib")
@@ -88,6 +110,13 @@ def _resources(where: str, raw: dict[str, Any], path: Path) -> Resources:
     if not found.memory_floor_mib <= found.memory_mib <= found.memory_limit_mib:
         raise StagesInvalid(f"{path.name}: {where}: expected floor <= request <= limit of memory_mib")
     return found
+
+
+def _env(where: str, raw: dict[str, Any], path: Path) -> Mapping[str, str]:
+    bad = [key for key, value in raw.items() if not isinstance(value, str)]
+    if bad:
+        raise StagesInvalid(f"{path.name}: {where}.env.{bad[0]}: expected a string")
+    return raw
 
 
 def _same(where: str, have: Any, want: Any, path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from serving import stages
+from serving.router.config import Config, from_env
 
 TEXT = stages.PATH.read_text(encoding="utf-8")
 
@@ -40,6 +41,37 @@ def test_a_wrong_table_names_the_key(tmp_path: Path, old: str, new: str, message
     path.write_text(TEXT.replace(old, new), encoding="utf-8")
     with pytest.raises(stages.StagesInvalid, match=message):
         stages.load(path)
+
+
+def test_the_router_has_a_port_of_its_own_and_gives_the_canary_a_small_share() -> None:
+    router = stages.load_router()
+    assert router.port not in {stage.port for stage in stages.load()}
+    assert 0 < router.canary_share <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("canary_share = 0.05", "canary_share = 1.5", "router.canary_share: expected a number from 0 to 1"),
+        ("canary_share = 0.05", "canary_share = true", "router.canary_share: expected a number from 0 to 1"),
+        ("canary_share = 0.05", "", r"router: missing \['canary_share'\]"),
+        ("port = 18005", "port = 0", "router.port: expected a whole number"),
+        ("floor = { memory_mib = 256 }", "floor = { memory_mib = 9999 }", "router.resources: expected floor"),
+        ("[router]", "[ruter]", "router: missing"),
+    ],
+)
+def test_a_wrong_router_names_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "stages.toml"
+    assert old in TEXT
+    path.write_text(TEXT.replace(old, new), encoding="utf-8")
+    with pytest.raises(stages.StagesInvalid, match=message):
+        stages.load_router(path)
+
+
+def test_every_limit_of_the_router_that_the_table_sets_is_one_it_knows() -> None:
+    given = stages.load_router().env
+    assert {name.lower() for name in given} <= set(Config.model_fields)
+    from_env(given)
 
 
 def test_the_loader_needs_the_standard_library_only() -> None:

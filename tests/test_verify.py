@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from provision.settings import ROOT, Settings, load
-from verify import board, budgets, check_gpu, check_onnx, gpu_pods, needles, targets
+from verify import board, budgets, check_gpu, gpu_pods, needles, targets
 from verify.board import Board, Row
 
 
@@ -210,18 +210,6 @@ def test_every_budget_that_is_asked_for_is_there() -> None:
 
 
 # figures
-
-
-@pytest.mark.parametrize(("percent", "value"), [(50, 5.0), (95, 10.0), (90, 9.0), (100, 10.0), (1, 1.0)])
-def test_percentiles_are_nearest_rank(percent: float, value: float) -> None:
-    assert check_onnx.percentile([float(n) for n in range(10, 0, -1)], percent) == value
-
-
-def test_cosine() -> None:
-    assert check_onnx.cosine([1.0, 0.0], [2.0, 0.0]) == pytest.approx(1.0)
-    assert check_onnx.cosine([1.0, 0.0], [0.0, 3.0]) == pytest.approx(0.0)
-    assert check_onnx.cosine([0.0, 0.0], [1.0, 0.0]) == 0.0
-    assert check_onnx.cosine([1.0], [1.0, 0.0]) == 0.0
 
 
 def test_shares_of_live_pods_are_counted() -> None:

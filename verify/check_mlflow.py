@@ -24,6 +24,7 @@ API, ARTIFACTS = "/api/2.0/mlflow", "/api/2.0/mlflow-artifacts/artifacts"
 SEARCH = f"{API}/experiments/search?max_results=1"
 CLOSED = {"runs": SEARCH, "artifacts": f"{ARTIFACTS}?path=", "users": f"{API}/users/list", "page": "/"}
 NOBODY = {"no-password": None, "wrong-password": httpx.BasicAuth("admin", "wrong")}
+WRITES = {"alias": "registered-models/alias", "tag": "model-versions/set-tag"}
 HOSTS = ("mlflow.mlflow.svc", "mlflow.mlflow.svc:5000", "mlflow.tandem-link.svc:5000", "localhost:5000")
 
 pytestmark = pytest.mark.sites("kvm-tacc")
@@ -99,6 +100,15 @@ def test_it_answers_to_the_names_that_clients_use(host: str, anybody: httpx.Clie
 def test_it_answers_to_no_other_name(anybody: httpx.Client, admin: httpx.BasicAuth) -> None:
     """A page of somebody else's whose name was made to lead here has no use of it."""
     assert anybody.get(SEARCH, auth=admin, headers={"Host": "example.org"}).status_code == 403
+
+
+@pytest.mark.parametrize("path", WRITES.values(), ids=WRITES)
+def test_who_serves_reads_and_writes_nothing(path: str, anybody: httpx.Client, site: Site) -> None:
+    """The user of the stages sees the registry; a model of somebody else's it cannot touch."""
+    reader = httpx.BasicAuth("serving", site.vault.read()["mlflow-serving"]["password"])
+    assert anybody.get(f"{API}/registered-models/search?max_results=1", auth=reader).status_code == 200
+    body = {"name": "embedder", "alias": NAME, "version": "1", "key": NAME, "value": NAME}
+    assert anybody.post(f"{API}/{path}", auth=reader, json=body).status_code == 403
 
 
 def test_it_runs_nobodys_jobs(anybody: httpx.Client, admin: httpx.BasicAuth) -> None:

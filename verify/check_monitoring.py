@@ -38,7 +38,7 @@ TARGETS: Mapping[str, Mapping[str, int]] = {
         "postgres-exporter": 1,
         "workflow-controller": 1,
         "probe": 4,
-        "link": len(stages.NAMES) + 1,
+        "link": len(stages.NAMES) + 2,  # the router, and Ray's dashboard
     },
     "chi-uc": {
         "kube-state-metrics": 1,
@@ -48,6 +48,7 @@ TARGETS: Mapping[str, Mapping[str, int]] = {
         "gpu": 1,
         "kuberay-operator": 1,
         "serving": len(stages.NAMES),
+        "serving-router": 1,
         "ray": 3,
     },
 }

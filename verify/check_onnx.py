@@ -8,7 +8,6 @@ it, as a user of the platform asks.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,16 +18,19 @@ from typing import Any
 import pytest
 
 from provision import stages
-from provision.settings import Forward, Settings
+from provision.forwarding import forwarded, row, target
+from provision.settings import Settings
 from provision.site import Site
-from serving.stages import Stage
-from verify.forward import forwarded
+from serving import gates, lifecycle
+from serving.gates import Memory
+from serving.stages import Stage, load, load_router
 
 SERVING = Path(__file__).resolve().parent.parent / "serving"
 GOLDEN = json.loads((SERVING / "golden.json").read_text())
 SUMMARIES = json.loads((SERVING / "summarizer" / "rehearsal.json").read_text())
 TEXT = "Graph neural networks learn representations of nodes from the edges between them."
 CPU = "CPUExecutionProvider"
+STAGES = {stage.name: stage for stage in load()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,17 @@ class Endpoint:
         assert answer.code == 200, f"{self.stage.name}: {answer.code} {answer.body}"
         return answer
 
+    def resident_mib(self) -> float:
+        """Of its process, from its own metrics."""
+        self.connection.request("GET", "/metrics")
+        return gates.resident_mib(self.connection.getresponse().read().decode())
+
 
 @pytest.fixture(scope="module")
 def endpoint(stage: Stage, both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[Endpoint]:
     """The stage, reachable on a loopback port while its checks run."""
     site = both[1]
-    with forwarded(site, _target(site.settings, stage)) as port:
+    with forwarded(site, target(row(site.settings, stage.service))) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=budget("onnx.request_deadline_s"))
         yield Endpoint(stage, connection)
         connection.close()
@@ -94,9 +101,9 @@ def test_vectors_agree_with_the_reference(
     """Against the fp64 reference of this checkout, not against what the pod brings along."""
     texts = GOLDEN["texts"]
     vectors = endpoint.embed([text["text"] for text in texts]).body["embeddings"]
-    cosines = [cosine(vector, text["vector"]) for vector, text in zip(vectors, texts, strict=True)]
-    figure(f"least cosine {min(cosines):.7f} over {len(cosines)} texts")
-    assert min(cosines) >= budget("onnx.cosine_min")
+    verdict = gates.golden(vectors, [text["vector"] for text in texts], budget("onnx.cosine_min"))
+    figure(verdict.found)
+    assert verdict.passed, verdict.found
 
 
 def test_answers_name_the_published_model(endpoint: Endpoint, figure: Callable[[str], None]) -> None:
@@ -105,6 +112,18 @@ def test_answers_name_the_published_model(endpoint: Endpoint, figure: Callable[[
     told = [headers.get(f"x-{name}", "") for name in ("model-name", "model-version", "model-precision", "stage")]
     figure(" ".join(told))
     assert told == [GOLDEN["model"], GOLDEN["version"], GOLDEN["precision"], endpoint.stage.name]
+
+
+@pytest.mark.parametrize("model", lifecycle.MODELS)
+def test_the_stage_serves_what_its_alias_names(
+    model: str, endpoint: Endpoint, both: tuple[Site, Site], figure: Callable[[str], None]
+) -> None:
+    """The alias in MLflow, its version, and the version that the stage says it serves."""
+    named = stages.named(both[0])[endpoint.stage.name, model]
+    rows = {row["role"]: row for row in endpoint.ask("GET", "/readyz").body["models"]}
+    served, trouble = rows[model]["version"], rows[model]["source_trouble"]
+    figure(f"models:/{model}@{endpoint.stage.name} is {named.number}, {named.wanted} ({named.digest[:12]})")
+    assert (served, trouble) == (named.wanted, None)
 
 
 def test_the_provider_is_a_gpu_unless_that_is_simulated(
@@ -125,10 +144,10 @@ def test_latency_is_within_the_budget(
     """p50 and p95 of n sequential requests of one short text, after a warm-up; the numbers are in budgets.toml."""
     warmup, n = int(budget("onnx.warmup")), int(budget("onnx.n"))
     samples = [endpoint.embed([TEXT]).seconds * 1000 for _ in range(warmup + n)][warmup:]
-    p50, p95 = percentile(samples, 50), percentile(samples, 95)
-    figure(f"p50 {p50:.1f} ms, p95 {p95:.1f} ms; n {n}, warm-up {warmup}, one text a request, through ssh")
-    assert p50 <= budget("onnx.latency_p50_ms")
-    assert p95 <= budget("onnx.latency_p95_ms")
+    verdicts = [gates.latency(samples, budget(f"onnx.latency_p{percent}_ms"), percent) for percent in (50, 95)]
+    figure("; ".join(f"{one.gate} {one.found}" for one in verdicts))
+    figure(f"warm-up {warmup}, one text a request, through ssh")
+    assert all(one.passed for one in verdicts)
 
 
 def test_summaries_through_the_link_are_the_recorded_ones(
@@ -136,32 +155,39 @@ def test_summaries_through_the_link_are_the_recorded_ones(
 ) -> None:
     """Word by word those of this checkout, which the image's model has been asked for when it was made."""
     texts = [known["text"] for known in SUMMARIES["texts"]]
-    forward = _forward(settings, stage)
+    forward = row(settings, stage.service)
     answer, ms = stages.summarize(next(site for site in both if site.name == forward.listens), forward, texts)
     figure(f"{answer['model']} {answer['precision']}: {len(texts)} summaries in {ms:.0f} ms")
     assert (answer["model"], answer["precision"]) == (SUMMARIES["model"], SUMMARIES["precision"])
     assert answer["summaries"] == [known["summary"] for known in SUMMARIES["texts"]]
 
 
-def cosine(left: Sequence[float], right: Sequence[float]) -> float:
-    """Of the angle between two vectors; 0 when one of them has no direction or the lengths differ."""
-    length = math.hypot(*left) * math.hypot(*right)
-    if not length or len(left) != len(right):
-        return 0.0
-    return sum(a * b for a, b in zip(left, right, strict=True)) / length
+def test_the_process_is_within_its_size_and_does_not_grow(
+    endpoint: Endpoint, budget: Callable[[str], float], figure: Callable[[str], None]
+) -> None:
+    """Resident memory before and after as many requests as the latency is measured with."""
+    before = endpoint.resident_mib()
+    for number in range(int(budget("onnx.n"))):
+        endpoint.embed([f"{TEXT} {number}"])
+    seen = Memory(before, endpoint.resident_mib())
+    verdict = gates.memory(seen, budget("onnx.memory_max_mib"), budget("onnx.memory_growth_mib"))
+    figure(verdict.found)
+    assert verdict.passed, verdict.found
 
 
-def percentile(samples: Sequence[float], percent: float) -> float:
-    """Nearest rank: the least sample that at least `percent` of all do not exceed."""
-    return sorted(samples)[max(0, math.ceil(len(samples) * percent / 100) - 1)]
-
-
-def _target(settings: Settings, stage: Stage) -> str:
-    """`address:port` of the stage's Service, from the table of the link."""
-    forward = _forward(settings, stage)
-    return f"{forward.target_ip}:{forward.target_port}"
-
-
-def _forward(settings: Settings, stage: Stage) -> Forward:
-    """The stage's row of the table of the link."""
-    return next(row for row in settings.link.forwards if row.service == stage.service)
+def test_the_router_passes_requests_on(
+    both: tuple[Site, Site], budget: Callable[[str], float], figure: Callable[[str], None]
+) -> None:
+    """Right vectors through it, whichever stage gave them; no version has lost its share."""
+    where = target(row(both[1].settings, load_router().service))
+    with forwarded(both[1], where) as port:
+        connection = HTTPConnection("127.0.0.1", port, timeout=budget("onnx.request_deadline_s"))
+        router = Endpoint(STAGES["production"], connection)
+        texts = GOLDEN["texts"]
+        vectors = router.embed([text["text"] for text in texts]).body["embeddings"]
+        told = router.ask("GET", "/readyz").body
+        connection.close()
+    verdict = gates.golden(vectors, [text["vector"] for text in texts], budget("onnx.cosine_min"))
+    figure(f"{verdict.found}; shares of the canary {told['canary_share']}")
+    assert verdict.passed, verdict.found
+    assert (told["ready"], told["lost"]) == (True, {})

@@ -5,30 +5,17 @@ What is asked so is the application itself, from where its operator sits; nothin
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
 
-from provision import s3, shell
+from provision import s3
+from provision.forwarding import forwarded
 from provision.site import Site
 
-CONTROL_S = 15.0
 GATEWAY, GATEWAY_PORT, REGION = "s3.s3.svc", 8333, "us-east-1"
-
-
-@contextmanager
-def forwarded(site: Site, target: str) -> Iterator[int]:
-    """The loopback port that leads to `address:port` as the entry node sees it."""
-    port = _free_port()
-    rule = ("-L", f"127.0.0.1:{port}:{target}")
-    _control(site, "forward", rule)
-    try:
-        yield port
-    finally:
-        _control(site, "cancel", rule)
 
 
 @contextmanager
@@ -71,17 +58,3 @@ def _cluster_ip(site: Site, namespace: str, service: str) -> str:
     """The address of a Service: ssh on a host knows no cluster DNS."""
     (found,) = site.kube.get("service", namespace=namespace, name=service)
     return str(found["spec"]["clusterIP"])
-
-
-def _control(site: Site, verb: str, rule: Sequence[str]) -> None:
-    """`ssh -O forward|cancel` on the shared connection, opened first if it is not."""
-    entry = site.own.entry.name
-    if verb == "forward":
-        site.hosts.run(entry, ["true"])
-    shell.run([*site.hosts.argv(entry)[:-1], "-O", verb, *rule, entry], deadline_s=CONTROL_S)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port

@@ -19,7 +19,7 @@ OURS = [(env, release) for env, release in RELEASES if release.chart]
 WORKBENCH = "ghcr.io/tandem/workbench:"  # holds the code of pipelines/, which changes more often than its version
 PRIVILEGED: dict[str, str] = {"csi-rclone-shim": "mounts on its node for other pods"}
 """Releases that may ask for what nobody else may, and why."""
-POD_MAKERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "RayCluster")
+POD_MAKERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "RayCluster")
 
 
 def ids(value: str | Release) -> str:
@@ -146,7 +146,7 @@ def test_every_stage_is_deployed_and_waited_for() -> None:
     release = named("serving")
     given = values.of(release, settings("rehearsal"))
     assert set(given["stages"]) == set(stages.NAMES)
-    assert {ready.name for ready in release.ready} == {stage.service for stage in stages.load()}
+    assert {ready.name for ready in release.ready} == {"serving-router", *(stage.service for stage in stages.load())}
     assert release.requests.gpu_shares == sum(stage.gpu_shares * stage.replicas for stage in stages.load())
     assert set(given["service"]["clusterIPs"]) == set(stages.NAMES)
 
@@ -158,8 +158,9 @@ def test_the_image_has_the_version_of_the_package() -> None:
 @by_environment
 def test_the_link_listens_where_the_stages_say(env: str) -> None:
     ports = {forward.service: forward.port for forward in settings(env).link.forwards}
-    for stage in stages.load():
-        assert ports[stage.service] == stage.port
+    router = stages.load_router()
+    for service, port in [*((one.service, one.port) for one in stages.load()), (router.service, router.port)]:
+        assert ports[service] == port
 
 
 def test_a_cpu_is_allowed_in_the_rehearsal_and_nowhere_else() -> None:

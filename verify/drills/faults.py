@@ -96,7 +96,9 @@ def spoiled(objects: Sequence[Any], stage: str, script: str) -> list[Any]:
         }
     ]
     container["volumeMounts"] = [*container.get("volumeMounts", []), mount]
-    container["env"] = [*container.get("env", []), {"name": "MODEL_DIR", "value": "/wrong/embedder"}]
+    # Without a registry the folder serves; else the stage would fetch what its alias names.
+    kept = [one for one in container.get("env", []) if one["name"] != "MLFLOW_TRACKING_URI"]
+    container["env"] = [*kept, {"name": "MODEL_DIR", "value": "/wrong/embedder"}]
     return list(objects)
 
 
