@@ -16,6 +16,8 @@ NAMESPACE = "argocd"
 ROOT = "platform"
 GONE_S = 240.0
 AGAIN_S = 20.0
+OF_HEALING = dict.fromkeys(("resources", "revision", "source", "sources", "autoHealAttemptsCount"))
+"""What Argo CD's own healing adds to a sync; none of it is ours."""
 REFRESH = "argocd.argoproj.io/refresh"
 
 
@@ -69,12 +71,12 @@ def refresh(site: Site, name: str) -> None:
 def sync(site: Site, name: str) -> None:
     """Have Argo CD put an application right now. By itself it waits longer each time that the same thing differs."""
     for item in site.kube.get(KIND, namespace=NAMESPACE, name=name):
-        policy = item["spec"].get("syncPolicy", {})
-        asked = {"prune": True, "syncOptions": policy.get("syncOptions", [])}
-        operation = {"initiatedBy": {"username": "tandem"}, "sync": asked}
-        # Whole, whatever is there: merged with a healing that begins just now it would be of the latter's objects only.
-        patch = json.dumps([{"op": "add", "path": "/operation", "value": operation}])
-        site.kube.run("patch", KIND, name, "-n", NAMESPACE, "--type=json", "-p", patch)
+        options = item["spec"].get("syncPolicy", {}).get("syncOptions", [])
+        asked = {**OF_HEALING, "prune": True, "syncOptions": options}
+        operation = {"initiatedBy": {"username": "tandem", "automated": None}, "retry": None, "sync": asked}
+        # As its own command line does it: what the last operation left would be merged into the new one.
+        patch = {"operation": operation, "status": {"operationState": None}}
+        site.kube.run("patch", KIND, name, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(patch))
 
 
 @dataclass

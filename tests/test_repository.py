@@ -86,9 +86,10 @@ class Cluster:
         return [item for item in found if name in {"", item["metadata"]["name"]}]
 
     def run(self, *words: str) -> None:
-        (patch,) = json.loads(words[-1])
-        operation = patch["value"]
+        patch = json.loads(words[-1])
+        operation = patch["operation"]
         assert operation["sync"]["prune"]
+        assert operation["sync"]["resources"] is patch["status"]["operationState"] is None
         self.asked.append((words[2], operation["sync"]["syncOptions"]))
 
 
