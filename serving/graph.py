@@ -62,18 +62,32 @@ class Graph:
 def build(bert: Bert, location: str) -> tuple[bytes, bytes]:
     """The serialised graph and its data file (called `location` inside the graph). Same weights, same bytes."""
     graph = Graph()
+    state, mask = _encoder(graph, bert, location)
+    pool(graph, state, mask)
+    return finish(graph, bert)
+
+
+def build_hidden(bert: Bert, location: str) -> tuple[bytes, bytes]:
+    """The same without pooling: output `last_hidden_state` [batch, tokens, hidden], for who pools by other means."""
+    graph = Graph()
+    state, _ = _encoder(graph, bert, location)
+    graph.node("Identity", [state], "last_hidden_state")
+    return finish(graph, bert, ("last_hidden_state", ["batch", "tokens", bert.hidden]))
+
+
+def _encoder(graph: Graph, bert: Bert, location: str) -> tuple[str, str]:
+    """The last layer's state, and the mask as fp32."""
     state = embeddings(graph, bert, location)
     mask = graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
     bias = _mask_bias(graph, mask)
     for layer in range(bert.layers):
         state = _layer(graph, bert, layer, state, bias, location)
-    pool(graph, state, mask)
-    return finish(graph, bert)
+    return state, mask
 
 
-def finish(graph: Graph, bert: Bert) -> tuple[bytes, bytes]:
-    """The checked graph, serialised, and its data file."""
-    model = _model(graph, bert)
+def finish(graph: Graph, bert: Bert, output: tuple[str, list[str | int]] | None = None) -> tuple[bytes, bytes]:
+    """The checked graph, serialised, and its data file. output: name and dimensions, `embedding` unless said."""
+    model = _model(graph, *(output or ("embedding", ["batch", bert.hidden])))
     onnx.checker.check_model(_without_data(model))
     return model.SerializeToString(deterministic=True), bytes(graph.data)
 
@@ -172,12 +186,12 @@ def pool(graph: Graph, state: str, mask: str) -> str:
     return graph.node("Div", [mean, graph.node("ReduceL2", [mean], "pool.length", axes=[1], keepdims=1)], "embedding")
 
 
-def _model(graph: Graph, bert: Bert) -> onnx.ModelProto:
+def _model(graph: Graph, name: str, dims: list[str | int]) -> onnx.ModelProto:
     inputs = [
-        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
-        for name in ("input_ids", "attention_mask")
+        helper.make_tensor_value_info(given, TensorProto.INT64, ["batch", "tokens"])
+        for given in ("input_ids", "attention_mask")
     ]
-    output = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", bert.hidden])
+    output = helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
     made = helper.make_graph(graph.nodes, "embedder", inputs, [output], graph.tensors)
     opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in graph.domains)]
     return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tandem")
