@@ -16,6 +16,26 @@ def status(_c: Context, env: str = "", platform: str = "", json: bool = False) -
 
 
 @task(
+    name="bench",
+    iterable=["only"],
+    help=help(
+        "json",
+        smoke="seconds: ours and one small peer, no target judged, nothing written",
+        rounds="how often everyone is driven",
+        seconds="of one drive",
+        only="NAME of a server, as often as needed (default: all)",
+    ),
+)
+def bench(
+    _c: Context, only: list[str], smoke: bool = False, rounds: int = 3, seconds: float = 8.0, json: bool = False
+) -> None:
+    """Drive ours and its peers on this machine in turns, print ratios, keep them in docs/bench; exit 1 on a miss."""
+    from bench import __main__ as benchmark
+
+    finish(lambda: benchmark.run(smoke, rounds, seconds, only), json)
+
+
+@task(
     name="run",
     positional=["name"],
     iterable=["parameter"],
@@ -56,4 +76,4 @@ def logs(_c: Context, name: str, env: str = "", platform: str = "", yes: bool = 
 
 def collections() -> tuple[Collection, ...]:
     """`serving` and `pipelines`."""
-    return Collection("serving", status), Collection("pipelines", run, list_, logs)
+    return Collection("serving", status, bench), Collection("pipelines", run, list_, logs)
