@@ -50,7 +50,7 @@ def run(is_smoke: bool, rounds: int, seconds: float, only: Sequence[str], out: P
     if unknown := set(only) - known:
         raise UsageError(f"no server is called {', '.join(sorted(unknown))}", why=f"known: {', '.join(sorted(known))}")
     wanted = SMOKE if is_smoke else tuple(only) or tuple(peer.name for peer in PEERS)
-    rounds, seconds = (1, 1.0) if is_smoke else (rounds, seconds)
+    effort = measure.SMOKE if is_smoke else measure.Effort(rounds, seconds)
     began, machine = datetime.now(UTC), describe()
     folder = models.prepare(is_smoke)
     logs = cache_dir() / "bench" / "logs"
@@ -60,11 +60,11 @@ def run(is_smoke: bool, rounds: int, seconds: float, only: Sequence[str], out: P
     for kind in KINDS:
         peers = [peer for peer in PEERS if peer.kind == kind and peer.name in wanted]
         if peers:
-            more, about = measure.run(peers, measure.plan(kind, seconds, VOCABULARY), rounds, folder, logs)
+            more, about = measure.run(peers, measure.plan(kind, effort, VOCABULARY), effort, folder, logs)
             rows, facts = rows + more, facts + about
     verdicts = () if is_smoke else tuple(targets.judge(rows, facts))
     stamp = began.strftime("%Y-%m-%dT%H:%MZ")
-    made = report.Report(stamp, machine, rounds, tuple(rows), tuple(facts), verdicts, is_smoke)
+    made = report.Report(stamp, machine, effort.rounds, tuple(rows), tuple(facts), verdicts, is_smoke)
     for line in report.lines(made):
         say.detail(line)
     if not is_smoke:
@@ -73,10 +73,11 @@ def run(is_smoke: bool, rounds: int, seconds: float, only: Sequence[str], out: P
 
 
 def exit_code(made: report.Report) -> int:
-    """1 when a target is missed, ours is silent, or a request to ours failed."""
+    """1 when a target is missed, nothing was compared, ours is silent, or a request to ours failed."""
     ours = [row for row in made.rows if row.peer.startswith("ours")]
     is_silent = not ours or any(row.figure.failed or not row.figure.count for row in ours)
-    return int(is_silent or any(verdict.is_met is False for verdict in made.verdicts))
+    is_empty = not made.is_smoke and all(verdict.is_met is None for verdict in made.verdicts)
+    return int(is_silent or is_empty or any(verdict.is_met is False for verdict in made.verdicts))
 
 
 def _keep(made: report.Report, out: Path, began: datetime) -> None:

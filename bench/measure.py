@@ -60,13 +60,27 @@ class Facts:
     why: str = ""
 
 
-def plan(kind: Kind, seconds: float, vocabulary: int) -> list[Measure]:
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much of everything. many: clients of the crowded measures. judged: passages that precision is judged on."""
+
+    rounds: int
+    seconds: float
+    many: int = 64
+    judged: int = 60
+
+
+SMOKE = Effort(rounds=1, seconds=0.5, many=4, judged=8)
+
+
+def plan(kind: Kind, effort: Effort, vocabulary: int) -> list[Measure]:
     """All measures of a kind."""
+    seconds, many = effort.seconds, effort.many
     if kind == "embed":
         long, short = (tuple(load.bodies(found)) for found in (texts.abstracts(), texts.queries()))
         return [
-            Measure("abstracts_64", kind, 64, seconds, long),
-            Measure("queries_64", kind, 64, seconds, short),
+            Measure(f"abstracts_{many}", kind, many, seconds, long),
+            Measure(f"queries_{many}", kind, many, seconds, short),
             Measure("abstracts_1", kind, 1, seconds, long),
             Measure("queries_1", kind, 1, seconds, short),
         ]
@@ -81,7 +95,7 @@ def sources(size: int, vocabulary: int) -> bytes:
 
 
 def run(
-    peers: Sequence[Peer], measures: Sequence[Measure], rounds: int, models: Path, logs: Path
+    peers: Sequence[Peer], measures: Sequence[Measure], effort: Effort, models: Path, logs: Path
 ) -> tuple[list[Row], list[Facts]]:
     """Rows of all rounds, and facts of every server, those that did not start included."""
     rows: list[Row] = []
@@ -91,10 +105,10 @@ def run(
         for one in up:
             for measure in measures:
                 load.drive(one.port, measure.path, measure.bodies[:WARM], 1, 0.2)
-        for number in range(rounds):
+        for number in range(effort.rounds):
             turn = up[number % len(up) :] + up[: number % len(up)] if up else []
             rows += [_drive(one, measure, number) for measure in measures for one in turn]
-        facts += [_facts(one, models) for one in up]
+        facts += [_facts(one, models, effort.judged) for one in up]
     return rows, facts
 
 
@@ -121,7 +135,7 @@ def _drive(one: Running, measure: Measure, number: int) -> Row:
     return Row(number, measure.name, one.peer.name, figure)
 
 
-def _facts(one: Running, models: Path) -> Facts:
+def _facts(one: Running, models: Path, judged: int) -> Facts:
     rss_mib = one.rss_mib()
-    quality = of(one.port, models) if one.peer.kind == "embed" else None
+    quality = of(one.port, models, judged) if one.peer.kind == "embed" else None
     return Facts(one.peer.name, one.peer.precision, one.ready_s, rss_mib, quality)

@@ -36,10 +36,12 @@ def _convert(folder: Path) -> None:
     try:
         converter = venvs.python(("bench-torch",)).parent / "ct2-transformers-converter"
         for name in CONVERTED:
-            out = folder / f"{name}-ct2"
-            words = ["--model", folder / name, "--output_dir", out, "--quantization", "int8", "--force"]
+            words = ["--model", str(folder / name), "--output_dir", str(folder / f"{name}-ct2")]
             shell.run(
-                [converter, *words], deadline_s=MAKE_S, env={"HF_HUB_OFFLINE": "1"}, heartbeat=f"converting {name}"
+                [str(converter), *words, "--quantization", "int8", "--force"],
+                deadline_s=MAKE_S,
+                env={"HF_HUB_OFFLINE": "1"},
+                heartbeat=f"converting {name}",
             )
         shutil.copy(folder / "minilm" / "tokenizer.json", folder / "minilm-ct2")
     except (CommandFailed, venvs.Unavailable) as error:

@@ -28,18 +28,19 @@ class Quality:
     recall_fp32: float
 
 
-def of(port: int, models: Path) -> Quality:
-    """Ask for every judged text."""
+def of(port: int, models: Path, limit: int) -> Quality:
+    """Ask for the first `limit` judged passages, and their queries."""
     judged = texts.judged()
     wanted = json.loads((models / "quality.json").read_bytes())
-    want_p, want_q = (_unit(np.asarray(wanted[part], np.float32)) for part in ("passages", "queries"))
-    found_p, found_q = (_unit(_ask(port, part)) for part in (judged.passages, judged.queries))
+    want_p, want_q = (_unit(np.asarray(wanted[part][:limit], np.float32)) for part in ("passages", "queries"))
+    found_p, found_q = (_unit(_ask(port, part[:limit])) for part in (judged.passages, judged.queries))
+    answers = judged.answers[:limit]
     near = np.concatenate([(found_p * want_p).sum(axis=1), (found_q * want_q).sum(axis=1)])
     return Quality(
         float(near.mean()),
         float(near.min()),
-        recall(found_p, found_q, judged.answers),
-        recall(want_p, want_q, judged.answers),
+        recall(found_p, found_q, answers),
+        recall(want_p, want_q, answers),
     )
 
 
