@@ -23,6 +23,7 @@ from provision.paths import ROOT, cache_dir
 VOCABULARY = 50_264  # of the summarizer's words
 KINDS: tuple[Kind, ...] = ("embed", "summarize")
 PLOT_S = 120
+SAME_MODEL = 0.99  # mean cosine to fp32 of the least precise variant that counts as the same model
 OUT = ROOT / "docs" / "bench"
 
 
@@ -73,11 +74,13 @@ def run(is_smoke: bool, rounds: int, seconds: float, only: Sequence[str], out: P
 
 
 def exit_code(made: report.Report) -> int:
-    """1 when a target is missed, nothing was compared, ours is silent, or a request to ours failed."""
+    """1 when a target is missed, nothing was compared, ours is silent, a request to ours failed, or vectors are not the
+    model's: a server that computes something else is no peer."""
     ours = [row for row in made.rows if row.peer.startswith("ours")]
     is_silent = not ours or any(row.figure.failed or not row.figure.count for row in ours)
     is_empty = not made.is_smoke and all(verdict.is_met is None for verdict in made.verdicts)
-    return int(is_silent or is_empty or any(verdict.is_met is False for verdict in made.verdicts))
+    is_other = any(one.quality and not one.quality.cosine_mean >= SAME_MODEL for one in made.facts)
+    return int(is_silent or is_empty or is_other or any(verdict.is_met is False for verdict in made.verdicts))
 
 
 def _keep(made: report.Report, out: Path, began: datetime) -> None:

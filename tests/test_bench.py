@@ -74,6 +74,12 @@ def test_a_missed_target_and_a_silent_service_are_red() -> None:
     assert benchmark.exit_code(missed) == 1
 
 
+def test_a_server_that_answers_other_vectors_is_no_peer() -> None:
+    for cosine, code in ((0.9977, 0), (0.63, 1), (float("nan"), 1)):
+        facts = (Facts(ORIGINAL, "fp32", quality=Quality(cosine, cosine, 1.0, 1.0)),)
+        assert benchmark.exit_code(replace(made([row(0, OURS, 2.0)]), facts=facts, is_smoke=True)) == code
+
+
 def test_memory_is_judged_for_both_models_together() -> None:
     facts = [Facts(OURS, "int8", 2.0, 400), Facts(OURS_SUMMARIES, "int8", 6.0, 700)]
     found = {verdict.what: verdict.is_met for verdict in targets.judge([], facts)}

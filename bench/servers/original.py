@@ -26,6 +26,8 @@ WINDOW_S = 0.015
 folder = Path(sys.argv[2])
 session = onnxruntime.InferenceSession(str(folder / "hidden.onnx"), providers=["CPUExecutionProvider"])
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+tokenizer.no_padding()  # the packaged one pads to 128 tokens, which would count as text below
+tokenizer.enable_truncation(LENGTH)
 waiting: list[tuple[list[str], asyncio.Future[list[list[float]]]]] = []
 lock, event = asyncio.Lock(), asyncio.Event()
 
