@@ -1,16 +1,18 @@
 """The int8 engine: ONNX Runtime on a CPU, every row of every product rounded by its own largest value.
 
-Chosen from what was measured side by side with MiniLM-L6 on two cores with AVX512-VNNI, while the machine had other
-work (times fp32's speed, the range of three runs of one thread: a text of 200 tokens, and 21 queries of 10; then the
-worst cosine between a text alone and the same text among others, and the mean cosine to fp32):
+Chosen from two short runs with MiniLM-L6 on two cores with AVX512-VNNI and AMX, while the machine had other work:
+times fp32's speed with one thread (a text of 200 tokens; 21 queries of 10), the worst cosine between a text alone and
+the same text among others, and the mean cosine to fp32. This graph was in the second run only, OpenVINO in the first
+only and with fewer batches of mixed lengths, CTranslate2 in both:
 
     engine                                   abstract    queries    alone/among  to fp32
     ONNX Runtime, this graph                 2.3         2.6        1.0000       0.9975
     CTranslate2 4.8.5, int8                  2.1 - 2.5   2.1 - 3.1  0.9978       0.9973
     OpenVINO 2026.4.1, the same rounding     2.4         2.3        0.9993       0.9975
 
-Dynamic int8 per tensor (ONNX Runtime) and static int8 (OpenVINO) were measured before: 0.984 among others, and 0.9946
-to fp32, which is at the gate's edge.
+Not run again, from earlier figures: dynamic int8 per tensor (ONNX Runtime) 0.984 among others, and static int8
+(OpenVINO) 0.9946 to fp32, which is at the gate's edge. Behind HTTP this engine and CTranslate2 cost the same processor
+time a text (18.9 and 18.6 ms an abstract of 180 tokens, 1.5 and 1.5 ms a query): what it wins is that vectors repeat.
 
 The first is the only one that gives the same vector whatever else is in the batch. It has to be the same to the last
 bits: a difference of 1e-7 moves a value over a rounding edge, and six layers later the cosine is 0.998. So the path
