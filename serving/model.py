@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
-from serving import golden, manifest, ort
+from serving import golden, manifest, ort, rowwise
 from serving.config import Config
 from serving.engine import Engine, Ids, Vectors
+from serving.errors import ModelInvalid
 
 CPU = ort.CPU
 
 OpenEngine = Callable[[Config, Path], Engine]
+ENGINES: dict[str, OpenEngine] = {"fp32": ort.open_engine, "int8": rowwise.open_engine}  # by precision
 
 
 class Encoded(NamedTuple):
@@ -54,10 +56,18 @@ class Model:
         return config.batch_tokens or self.engine.batch_tokens
 
 
-def load(config: Config, open_engine: OpenEngine = ort.open_engine) -> Model:
-    """Check the files, open the engine. Raises ModelInvalid, ProviderMissing, or the runtime's own errors."""
+def load(config: Config, open_engine: OpenEngine | None = None) -> Model:
+    """Check the files, open the engine (by the manifest's precision unless one is given).
+
+    Raises ModelInvalid, ProviderMissing, or the runtime's own errors."""
     about = manifest.load(config.model_dir)
     recorded = golden.load(config.model_dir)
-    engine = open_engine(config, config.model_dir / manifest.GRAPH)
+    engine = (open_engine or _engine_for(about.precision))(config, config.model_dir / manifest.GRAPH)
     tokenizer = Tokenizer.from_file(str(config.model_dir / manifest.TOKENIZER))
     return Model(about, recorded, tokenizer, engine, degraded=engine.provider != config.required_provider)
+
+
+def _engine_for(precision: str) -> OpenEngine:
+    if precision not in ENGINES:
+        raise ModelInvalid(f"no engine here runs {precision}, only {', '.join(ENGINES)}")
+    return ENGINES[precision]

@@ -1,0 +1,72 @@
+"""The table that a person reads and the JSON that is kept."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from bench.machine import Machine
+from bench.measure import Facts, Row
+from bench.targets import Verdict
+
+NOT_MEASURED = "embedding p99 while 4 summaries run: not measured, the service and its summarizer are driven apart"
+MET = {True: "met", False: "MISSED", None: "not compared"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything of one run."""
+
+    began: str  # UTC
+    machine: Machine
+    rounds: int
+    rows: tuple[Row, ...]
+    facts: tuple[Facts, ...]
+    verdicts: tuple[Verdict, ...]
+    is_smoke: bool
+
+    def data(self) -> dict[str, object]:
+        """As JSON takes it."""
+        return asdict(self) | {"not_measured": NOT_MEASURED}
+
+
+def lines(report: Report) -> Iterator[str]:
+    """Rates with precision and quality beside them, then targets."""
+    yield from _rates(report.rows, report.facts)
+    yield ""
+    for verdict in report.verdicts:
+        yield f"{verdict.what:48} {verdict.bound:>9}  {_spread(verdict):24} {MET[verdict.is_met]}"
+    yield NOT_MEASURED
+
+
+def _rates(rows: Sequence[Row], facts: Sequence[Facts]) -> Iterator[str]:
+    measures = list(dict.fromkeys(row.measure for row in rows))
+    for one in facts:
+        if one.why:
+            yield f"{one.peer:24} not available: {one.why.strip().splitlines()[-1][:200]}"
+            continue
+        near = one.quality
+        told = f"cos {near.cosine_mean:.4f}/{near.cosine_min:.4f} recall@10 {near.recall:.3f}" if near else ""
+        if near:
+            told += f" (fp32 {near.recall_fp32:.3f})"
+        yield f"{one.peer:24} {one.precision}  rss {one.rss_mib} MiB  ready {one.ready_s:.1f} s  {told}"
+        for measure in measures:
+            yield from _rate(measure, [row for row in rows if (row.measure, row.peer) == (measure, one.peer)])
+
+
+def _rate(measure: str, rows: Sequence[Row]) -> Iterator[str]:
+    if rows:
+        rate, p50, p99 = (
+            statistics.median(getattr(row.figure, of) for row in rows) for of in ("rate", "p50_ms", "p99_ms")
+        )
+        failed = sum(row.figure.failed for row in rows)
+        yield f"  {measure:16} {rate:9.2f}/s  p50 {p50:8.1f} ms  p99 {p99:8.1f} ms  failed {failed}"
+
+
+def _spread(verdict: Verdict) -> str:
+    if verdict.median is None:
+        return "-"
+    if verdict.low == verdict.high:
+        return f"{verdict.median:.3g}"
+    return f"{verdict.median:.3g} ({verdict.low:.3g} - {verdict.high:.3g})"

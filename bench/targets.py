@@ -1,0 +1,105 @@
+"""The targets, as ratios of ours to a peer in the same round: median, spread, and whether the median meets it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.measure import Facts, Row
+from bench.peers import CTRANSLATE2, CTRANSLATE2_SUMMARIES, FASTEMBED, ORIGINAL, OURS, OURS_SUMMARIES, TRANSFORMERS
+
+BEST = "the best peer"
+RSS_MIB = 1000
+READY_S = 5.0
+
+Of = Literal["rate", "p50_ms", "p99_ms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Ours divided by a peer's: at least for a rate, at most for a latency."""
+
+    measure: str
+    of: Of
+    peer: str
+    bound: float
+    ours: str = OURS
+
+    @property
+    def is_least(self) -> bool:
+        """Whether more is better."""
+        return self.of == "rate"
+
+    def is_met(self, value: float) -> bool:
+        """Not by something that is not a number."""
+        return value >= self.bound if self.is_least else value <= self.bound
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a target; no figures where nothing could be compared."""
+
+    what: str
+    bound: str
+    median: float | None
+    low: float | None
+    high: float | None
+    is_met: bool | None
+
+
+TARGETS = (
+    Target("abstracts_64", "rate", CTRANSLATE2, 1.1),
+    Target("abstracts_64", "rate", ORIGINAL, 9.0),
+    Target("queries_64", "rate", CTRANSLATE2, 2.5),
+    Target("queries_64", "rate", FASTEMBED, 5.0),
+    Target("queries_64", "rate", ORIGINAL, 200.0),
+    Target("abstracts_64", "p99_ms", CTRANSLATE2, 0.85),
+    Target("queries_1", "p50_ms", BEST, 1.0),
+    Target("summaries_1", "rate", TRANSFORMERS, 5.0, OURS_SUMMARIES),
+    Target("summaries_1", "rate", CTRANSLATE2_SUMMARIES, 1.5, OURS_SUMMARIES),
+    Target("summaries_4", "rate", TRANSFORMERS, 5.0, OURS_SUMMARIES),
+    Target("summaries_4", "rate", CTRANSLATE2_SUMMARIES, 1.5, OURS_SUMMARIES),
+)
+
+
+def judge(rows: Sequence[Row], facts: Sequence[Facts]) -> list[Verdict]:
+    """Every target, in the order of the table."""
+    return [*(_ratio(target, rows) for target in TARGETS), *_weights(facts)]
+
+
+def _ratio(target: Target, rows: Sequence[Row]) -> Verdict:
+    what = f"{target.measure} {target.of} vs {target.peer}"
+    bound = f"{'>=' if target.is_least else '<='} {target.bound:g}x"
+    ratios = _ratios(target, rows)
+    if not ratios:
+        return Verdict(what, bound, None, None, None, None)
+    median = statistics.median(ratios)
+    return Verdict(what, bound, median, min(ratios), max(ratios), target.is_met(median))
+
+
+def _ratios(target: Target, rows: Sequence[Row]) -> list[float]:
+    """One a round. A drive with requests that were not answered does not count for either side."""
+    good = [row for row in rows if row.measure == target.measure and not row.figure.failed and row.figure.count]
+    found = []
+    for number in sorted({row.round for row in good}):
+        by_peer = {row.peer: float(getattr(row.figure, target.of)) for row in good if row.round == number}
+        ours = by_peer.pop(target.ours, None)
+        theirs = min(by_peer.values(), default=None) if target.peer == BEST else by_peer.get(target.peer)
+        if ours is not None and theirs:
+            found.append(ours / theirs)
+    return found
+
+
+def _weights(facts: Sequence[Facts]) -> list[Verdict]:
+    """Memory of both of ours together, and how long each took to answer."""
+    ours = {one.peer: one for one in facts if one.peer in (OURS, OURS_SUMMARIES) and not one.why}
+    found = []
+    if len(ours) == 2:
+        rss = float(sum(one.rss_mib for one in ours.values()))
+        found.append(Verdict("resident memory of both models, MiB", f"<= {RSS_MIB}", rss, rss, rss, rss <= RSS_MIB))
+    for one in ours.values():
+        ready = one.ready_s
+        found.append(Verdict(f"{one.peer} ready, s", f"<= {READY_S:g}", ready, ready, ready, ready <= READY_S))
+    return found
