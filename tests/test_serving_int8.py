@@ -11,8 +11,8 @@ from serving.config import from_env
 from serving.engine import Ids, Vectors
 from serving.errors import GateFailed, ModelInvalid, ProviderMissing
 from serving.export import TEXTS, export
+from serving.proof import prove
 from serving.rowwise import ALONE_TOKENS, RowwiseEngine
-from serving.service import prove
 from tests.serving_doubles import POSITIONS, write_weights
 
 CPU = "CPUExecutionProvider"
