@@ -184,10 +184,8 @@ class Settings(Model):
         return f"{self.platform}-{site}-{role}{tail}"
 
     def containers(self, site: str) -> tuple[str, ...]:
-        """Whole names of all containers of a site, those of the applications' S3 last."""
-        own = self.sites[site]
-        roles = (self.name(site, role) for role in own.containers)
-        return (*roles, *(f"{self.platform}-{bucket}" for bucket in own.buckets))
+        """Whole names of all containers of a site."""
+        return tuple(self.name(site, role) for role in self.sites[site].containers)
 
     def peer_of(self, site: str) -> str:
         """The other site of the link."""

@@ -146,7 +146,6 @@ class SiteSettings(Model):
     nodes: tuple[Node, ...]
     volume: Volume | None = None
     containers: tuple[str, ...] = ()
-    buckets: tuple[str, ...] = ()  # of the applications' S3: named after the platform alone
     gpu: Gpu | None = None
     pods_cidr: IPv4Network
     services_cidr: IPv4Network

@@ -190,7 +190,7 @@ def test_a_run_that_was_deleted_is_not_waited_for() -> None:
 
 
 def test_logs_come_from_pods_and_else_from_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = {"/rehearsal-argo/two": b"kept\n"}
+    kept = {"/rehearsal-chi-uc-argo/two": b"kept\n"}
 
     @contextmanager
     def opened(_site: object, entry: str) -> Iterator[object]:

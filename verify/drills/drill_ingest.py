@@ -85,7 +85,7 @@ class Corpus:
         kept = {one["s3"]["key"] for node in nodes for one in artifacts(node) if "s3" in one}
         with gateway.opened(self.runs.site, KEY) as store:
             for key in sorted(kept):
-                store.delete(f"/{self.platform}-argo/{key}")
+                store.delete(f"/{self.platform}-chi-uc-argo/{key}")
         self.ask_store("DELETE", "arxiv-text", f"reports/{name}.json")
         self.runs.site.kube.run("delete", KIND, name, "-n", NAMESPACE, "--ignore-not-found")
         self.sql(FORGET_RUN, "argo", name)
