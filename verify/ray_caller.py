@@ -17,6 +17,7 @@ from provision.site import Site
 INSIDE = Path(__file__).with_name("ray_inside.py")
 PREFIX = "tandem-verify"
 POD = "ray-caller"
+CLIENT_S = 120.0  # before the job: Ray gives a client's server 30 s, and the client may need a second one
 HOME_S3 = "http://s3.s3.svc:8333"  # the gateway where the pod is; the job comes to it through the link
 
 
@@ -46,7 +47,7 @@ class Caller:
             *("exec", "-i", "-n", self.namespace, POD, "--", "python", "-c", INSIDE.read_text()),
             stdin=given,
             ok=range(256),
-            deadline_s=self.deadline_s + 30,
+            deadline_s=self.deadline_s + CLIENT_S,
         )
         if said.code:
             raise CheckFailed("ray: no answer through the link", why=said.stderr.strip()[-1500:])
