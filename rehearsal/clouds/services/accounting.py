@@ -64,7 +64,7 @@ class Ledger:
         if more > left:
             raise BillingError(f"Reservation update would spend {more:.2f} more SUs, only {left:.2f} left")
         _refuse_past(new, faults)
-        self._charge(new, self._cost(new))
+        self._charge(old, self._cost(new))  # of the new one Blazar tells dates and hosts, not the name
 
     def on_end(self, body: Body, _faults: Faults) -> None:
         """Give back what a lease did not use."""
