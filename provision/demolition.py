@@ -14,8 +14,11 @@ from provision.settings import Settings
 from provision.site import Site
 from provision.state import Receipts
 from provision.step import AnyStep, Change
-from provision.steps import STEPS
+from provision.steps import STEPS, charts, kubespray, secrets, tunnel
 from provision.threads import interruptible
+
+IN_SERVERS: tuple[AnyStep, ...] = (kubespray, secrets, tunnel, charts)
+"""What these steps make lies on the servers and is gone with them."""
 
 
 def destroy(options: Options, *, data: bool = False) -> Json:
@@ -64,6 +67,9 @@ def _undo_everywhere(step: AnyStep, sites: Sequence[Site], data: bool) -> list[t
 
 def _undo(step: AnyStep, site: Site, data: bool) -> list[Change]:
     """A cluster that does not answer must not keep its servers alive: its own things go with them."""
+    if step in IN_SERVERS and not site.cloud.count_servers():
+        say.line(step.NAME, "skip", f"{site.name}: no server stands")
+        return []
     try:
         return undo(step, site, data=data)
     except PreconditionMissing as gone:
