@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from serving import gates
+
 HOST = "127.0.0.1"
 ANSWER_S = 120.0  # the longest wait for one answer
 
@@ -40,12 +42,6 @@ def ask(port: int, path: str, body: bytes | None) -> tuple[int, bytes]:
     return asyncio.run(_once(port, path, body))
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """Nearest rank; not a number of nothing."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
-
-
 async def _drive(port: int, path: str, bodies: Sequence[bytes], clients: int, seconds: float) -> Figure:
     taken: list[float] = []
     failed = 0
@@ -68,7 +64,7 @@ async def _drive(port: int, path: str, bodies: Sequence[bytes], clients: int, se
 
     await asyncio.gather(*(client() for _ in range(clients)))
     spent = time.perf_counter() - began
-    p50, p99 = (percentile(taken, share) * 1000 for share in (0.5, 0.99))
+    p50, p99 = (gates.percentile(taken, percent) * 1000 if taken else float("nan") for percent in (50, 99))
     return Figure(len(taken) / spent, p50, p99, len(taken), failed)
 
 

@@ -95,7 +95,7 @@ def entries(settings: Settings) -> Mapping[str, SecretSpec]:
     known: dict[str, SecretSpec] = {}
     if settings.registry.mirror:
         known[PULL_SECRET] = SecretSpec(PULL_SECRET, ("user", "password"), "file", "registry.json")
-    store = next((name for name, site in settings.sites.items() if site.containers), "")
+    store = settings.store_site
     if store:
         keys = ("access", "secret", "endpoint", "region")
         known[OBJECT_STORE] = SecretSpec(OBJECT_STORE, keys, "file", f"ec2-{store}.json", "storage")

@@ -178,7 +178,8 @@ def _read(runs: Runs, workflow: Workflow) -> list[dict[str, str]]:
     if all(rows):
         return [row for row in rows if row]
     with gateway.opened(runs.site, KEY) as store:
-        bucket = f"/{runs.site.settings.platform}-chi-uc-argo"
+        settings = runs.site.settings
+        bucket = f"/{settings.name(settings.store_site, 'argo')}"
         return [row or _from_store(store, bucket, step) for step, row in zip(workflow.steps, rows, strict=True)]
 
 

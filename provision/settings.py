@@ -187,6 +187,11 @@ class Settings(Model):
         """Whole names of all containers of a site."""
         return tuple(self.name(site, role) for role in self.sites[site].containers)
 
+    @property
+    def store_site(self) -> str:
+        """The site whose object store keeps the platform's containers; '' when none has one."""
+        return next((name for name, site in self.sites.items() if site.containers), "")
+
     def peer_of(self, site: str) -> str:
         """The other site of the link."""
         return self.link.server if site == self.link.client else self.link.client

@@ -126,7 +126,7 @@ def _refuse(settings: Settings, container: str, others: list[Writer]) -> None:
 
 def _place(settings: Settings) -> str:
     """The site with an object store, '' without one."""
-    return next((name for name, site in settings.sites.items() if site.containers), "")
+    return settings.store_site
 
 
 def _own(settings: Settings) -> str:

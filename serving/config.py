@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 
 from serving.errors import ConfigInvalid
 
+Settings = TypeVar("Settings", bound=BaseModel)
 MOST_TIMEOUT_MS = 600_000  # of one request, whatever its client asks for
 
 
@@ -51,10 +53,20 @@ class Config(BaseModel):
 
 
 def from_env(environ: Mapping[str, str]) -> Config:
-    """Raises ConfigInvalid naming every wrong variable. Empty values count as unset."""
-    given = {name: environ[name.upper()] for name in Config.model_fields if environ.get(name.upper())}
+    """Settings of a stage. Raises ConfigInvalid."""
+    return read(Config, environ)
+
+
+def read(model: type[Settings], environ: Mapping[str, str]) -> Settings:
+    """Any settings whose fields are variables. Raises ConfigInvalid naming every wrong one; empty ones are unset."""
+    given = {name: environ[name.upper()] for name in model.model_fields if environ.get(name.upper())}
     try:
-        return Config.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
-        wrong = [f"{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise ConfigInvalid("; ".join(wrong)) from error
+        raise ConfigInvalid("; ".join(_wrong(model, fault) for fault in error.errors())) from error
+
+
+def _wrong(model: type[BaseModel], fault: ErrorDetails) -> str:
+    name = str(fault["loc"][0])
+    told = "" if model.model_fields[name].annotation is SecretStr else f"={fault['input']!r}"
+    return f"{name.upper()}{told}: {fault['msg']}"

@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from serving import config
 from serving.config import Config
-from serving.errors import ConfigInvalid, ModelInvalid, SourceUnavailable, TrackingFailed
+from serving.errors import ModelInvalid, SourceUnavailable, TrackingFailed
 from serving.manifest import MANIFEST, sha256
 from serving.source import EMBEDDER, SUMMARIZER, Folder, Found, Source, Sources
 from serving.store import Store
@@ -44,13 +45,8 @@ class Access(BaseModel):
 
 
 def from_env(environ: Mapping[str, str]) -> Access:
-    """Raises ConfigInvalid naming every wrong variable. Empty values count as unset."""
-    given = {name: environ[name.upper()] for name in Access.model_fields if environ.get(name.upper())}
-    try:
-        return Access.model_validate(given)
-    except ValidationError as error:
-        wrong = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
-        raise ConfigInvalid("; ".join(wrong)) from error
+    """As the variables have it. Raises ConfigInvalid."""
+    return config.read(Access, environ)
 
 
 def tracking(access: Access) -> Tracking:
@@ -68,14 +64,14 @@ def source(access: Access, model: str, stage: str, seed: Path) -> Source:
     return Registered(tracking(access), Store(access.cache_dir, model, access.cache_keep), model, stage, seed)
 
 
-def sources(access: Access, config: Config) -> Sources:
+def sources(access: Access, settings: Config) -> Sources:
     """Of every model that the settings of a process name."""
 
     def of(model: str, seed: Path) -> Source:
-        return source(access, model, config.stage, seed)
+        return source(access, model, settings.stage, seed)
 
-    there = config.summarizer_dir
-    return Sources(of(EMBEDDER, config.model_dir), of(SUMMARIZER, there) if there is not None else None)
+    there = settings.summarizer_dir
+    return Sources(of(EMBEDDER, settings.model_dir), of(SUMMARIZER, there) if there is not None else None)
 
 
 class Registered:

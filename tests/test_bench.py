@@ -143,12 +143,6 @@ def test_a_cut_or_unmeasured_answer_is_a_failure(answer: bytes) -> None:
         exchange(answer)
 
 
-def test_percentiles_are_values_that_occurred() -> None:
-    assert load.percentile([3.0, 1.0, 2.0], 0.5) == 2.0
-    assert load.percentile([1.0, 2.0], 0.99) == 2.0
-    assert load.percentile([], 0.5) != load.percentile([], 0.5)
-
-
 def test_texts_are_many_and_differ_so_that_none_is_asked_for_twice_at_once() -> None:
     for found, words in ((texts.abstracts(), (120, 120)), (texts.queries(), (4, 9))):
         assert len(found) == len(set(found)) > 2 * 64

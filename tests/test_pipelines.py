@@ -16,6 +16,7 @@ import pytest
 from provision import gateway, pipelines, workflows
 from provision.errors import DeadState, PreconditionMissing, UsageError
 from provision.pipelines import Runs
+from provision.settings import load
 from provision.shell import Result
 from provision.wait import wait_until
 from provision.workflows import Workflow
@@ -81,7 +82,7 @@ class Kube:
 
 
 def runs(kube: Kube) -> Runs:
-    site: Any = SimpleNamespace(name="kvm-tacc", kube=kube, settings=SimpleNamespace(platform="rehearsal"))
+    site: Any = SimpleNamespace(name="kvm-tacc", kube=kube, settings=load("rehearsal", platform="rehearsal"))
     return Runs(site, "argo")
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, Field, SecretStr
 
-from serving.config import from_env
+from serving.config import from_env, read
 from serving.errors import ConfigInvalid
 
 
@@ -26,3 +27,16 @@ def test_an_empty_variable_counts_as_unset() -> None:
 def test_every_wrong_variable_is_named() -> None:
     with pytest.raises(ConfigInvalid, match=r"STAGE='prod'.*PORT='http'"):
         from_env({"STAGE": "prod", "PORT": "http"})
+
+
+class Held(BaseModel):
+    password: SecretStr = Field(min_length=8)
+    port: int
+
+
+def test_a_wrong_secret_is_named_and_not_told() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        read(Held, {"PASSWORD": "short", "PORT": "none"})
+    assert "PASSWORD: " in str(caught.value)
+    assert "short'" not in str(caught.value)
+    assert "PORT='none': " in str(caught.value)

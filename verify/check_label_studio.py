@@ -74,7 +74,7 @@ def admin(site: Site, anybody: httpx.Client) -> Iterator[Admin]:
 @pytest.fixture
 def source(site: Site, budget: Callable[[str], float]) -> Iterator[Bucket]:
     """Label Studio's bucket with a task in it."""
-    with bucket(site, "label-studio", "chi-uc-label-studio", answer_s=budget("label_studio.answer_s")) as held:
+    with bucket(site, "label-studio", "label-studio", answer_s=budget("label_studio.answer_s")) as held:
         put = held.ask("PUT", OBJECT, json.dumps({"text": TEXTS["bucket"]}).encode())
         assert put.status_code == 200, put.text
         yield held

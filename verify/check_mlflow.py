@@ -46,7 +46,7 @@ def admin(site: Site) -> httpx.BasicAuth:
 @pytest.fixture(scope="module")
 def own(site: Site, budget: Callable[[str], float]) -> Iterator[Bucket]:
     """MLflow's bucket, without MLflow."""
-    with bucket(site, "mlflow", "chi-uc-mlflow", answer_s=budget("mlflow.answer_s")) as held:
+    with bucket(site, "mlflow", "mlflow", answer_s=budget("mlflow.answer_s")) as held:
         yield held
 
 

@@ -54,7 +54,7 @@ class Store:
 @pytest.fixture(scope="module")
 def store(both: tuple[Site, Site], settings: Settings, budget: Callable[[str], float]) -> Iterator[Store]:
     """Nothing of ours stays in either."""
-    home = next(name for name, site in settings.sites.items() if site.containers)
+    home = settings.store_site
     vault = both[0].vault.read()
     with gateway.opened(both[0], f"s3-{WRITER}") as opened:
         keys = {

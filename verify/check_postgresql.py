@@ -60,7 +60,7 @@ def given(release: Release, settings: Settings) -> Mapping[str, Any]:
 @pytest.fixture(scope="module")
 def stored(given: Mapping[str, Any], settings: Settings) -> Callable[[str], bool]:
     """stored("base/<id>/backup.info"): whether the object store has that, asked from outside the cluster."""
-    store = next(name for name, site in settings.sites.items() if site.containers)
+    store = settings.store_site
     key = s3.KeyFile.of(settings, store).read()
     folder = f"/{settings.name(store, 'backups')}/postgresql/generation-{given['backup']['generation']}"
 

@@ -26,7 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="module")
 def key(settings: Settings) -> s3.Key:
     """The shipped key of the site with the object store."""
-    home = next(name for name, site in settings.sites.items() if site.containers)
+    home = settings.store_site
     return s3.KeyFile.of(settings, home).read()
 
 

@@ -140,7 +140,7 @@ def test_object_gives_back_what_another_pod_wrote_and_the_store_has_it(
     figure: Callable[[str], None],
 ) -> None:
     """Written on one node, read on another, and read from the store with the platform's key; then removed there."""
-    key = s3.KeyFile.of(settings, next(name for name, one in settings.sites.items() if one.containers)).read()
+    key = s3.KeyFile.of(settings, settings.store_site).read()
     nodes = [node.name for node in site.own.nodes]
     started = time.monotonic()
     claim = claim_of(OBJECT)

@@ -56,7 +56,7 @@ class Finished:
 @pytest.fixture(scope="module")
 def finished(both: tuple[Site, Site], settings: Settings, budget: Callable[[str], float]) -> Iterator[Finished]:
     """Run it, and remove every trace."""
-    site, word, bucket = both[0], token_hex(8), f"/{settings.platform}-chi-uc-argo"
+    site, word, bucket = both[0], token_hex(8), f"/{settings.name(settings.store_site, 'argo')}"
     runs, given, deadline_s = Runs(site, NAMESPACE), f"{MARK}/{word}", budget("workflows.run_deadline_s")
     with ExitStack() as stack:
         store = stack.enter_context(gateway.opened(site, KEY))

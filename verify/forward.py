@@ -46,12 +46,12 @@ class Bucket:
 
 
 @contextmanager
-def bucket(site: Site, account: str, name: str, *, answer_s: float) -> Iterator[Bucket]:
+def bucket(site: Site, account: str, role: str, *, answer_s: float) -> Iterator[Bucket]:
     """A bucket of the platform's S3, with the key of an application."""
     held = site.vault.read()[f"s3-{account}"]
     key = s3.Key(held["access"], held["secret"], f"http://{GATEWAY}:{GATEWAY_PORT}", REGION)
     with client(site, "s3", "s3", GATEWAY_PORT, answer_s=answer_s) as asking:
-        yield Bucket(asking, key, f"{site.settings.platform}-{name}")
+        yield Bucket(asking, key, site.settings.name(site.settings.store_site, role))
 
 
 def _cluster_ip(site: Site, namespace: str, service: str) -> str:

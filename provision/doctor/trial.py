@@ -61,7 +61,7 @@ def findings(settings: Settings, options: Options) -> Iterator[Finding]:
         confirm(f"Spend up to {su:g} SU?")
     run, recorders = Run(shrunk.state_dir), {name: Recorder() for name in settings.sites}
     sites = open_sites(shrunk, run, {name: recorder.session() for name, recorder in recorders.items()})
-    store = next((name for name, site in settings.sites.items() if site.containers), "")
+    store = settings.store_site
     with locked(shrunk, again), writer.admitted(shrunk, sites, again):
         try:
             yield from stages(Trial(shrunk, small, store, sites), again)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from serving.errors import ConfigInvalid
+from serving import config
 
 
 class Limits(BaseModel):
@@ -43,10 +43,5 @@ class Config(Limits):
 
 
 def from_env(environ: Mapping[str, str]) -> Config:
-    """Raises ConfigInvalid naming every wrong variable. Empty values count as unset."""
-    given = {name: environ[name.upper()] for name in Config.model_fields if environ.get(name.upper())}
-    try:
-        return Config.model_validate(given)
-    except ValidationError as error:
-        wrong = [f"{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise ConfigInvalid("; ".join(wrong)) from error
+    """Settings of the router. Raises ConfigInvalid."""
+    return config.read(Config, environ)

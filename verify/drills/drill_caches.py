@@ -101,6 +101,6 @@ def give_back(site: Site) -> None:
     names = run(site, f"import os; print(*os.listdir('{CACHE}'))").split()
     (found,) = [item for item in site.kube.get("pv") if item["metadata"]["name"] == volume]
     folder = f"/{found['spec']['csi']['volumeAttributes']['remotePath']}/embedder"
-    key = s3.KeyFile.of(site.settings, next(name for name, one in site.settings.sites.items() if one.containers)).read()
+    key = s3.KeyFile.of(site.settings, site.settings.store_site).read()
     for name in names:
         requests.delete(s3.presigned(key, "DELETE", f"{folder}/{name}"), timeout=20)

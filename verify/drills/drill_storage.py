@@ -41,7 +41,7 @@ def site(doors: Mapping[str, Site]) -> Site:
 @pytest.fixture
 def store(site: Site, settings: Settings) -> Iterator[tuple[Gateway, str]]:
     """The gateway with an application's key, and an object of ours in it."""
-    path = f"/{settings.platform}-chi-uc-{APPLICATION}/{MARK}/drill"
+    path = f"/{settings.name(settings.store_site, APPLICATION)}/{MARK}/drill"
     with gateway.opened(site, f"s3-{APPLICATION}") as opened:
         opened.put(path, TEXT.encode())
         yield opened, path
@@ -70,7 +70,7 @@ def test_a_stalled_store_is_waited_for(
 ) -> None:
     """Packets to the store are lost: the gateway stays ready, an impatient client gives up by its own clock only."""
     opened, path = store
-    key = s3.KeyFile.of(settings, next(name for name, one in settings.sites.items() if one.containers)).read()
+    key = s3.KeyFile.of(settings, settings.store_site).read()
     with _unreachable(site, key):
         started = time.monotonic()
         with pytest.raises((requests.Timeout, requests.ConnectionError)):
@@ -94,7 +94,7 @@ def test_what_is_old_goes_and_nothing_else(
     first_s = _expire(site, settings, "14d", cli.budget("drill.job_s"))
     kept = opened.get(path)
     second_s = _expire(site, settings, "1s", cli.budget("drill.job_s"))
-    figure(f"{settings.platform}-chi-uc-{APPLICATION}: two runs, {first_s:.0f} s and {second_s:.0f} s")
+    figure(f"{settings.name(settings.store_site, APPLICATION)}: two runs, {first_s:.0f} s and {second_s:.0f} s")
     assert kept == TEXT.encode()
     assert opened.get(path) is None
 
@@ -155,7 +155,7 @@ def _expire(site: Site, settings: Settings, age: str, deadline_s: float) -> floa
     (cron,) = site.kube.get("cronjob", namespace=NAMESPACE, name="s3-expiry")
     spec: Any = cron["spec"]["jobTemplate"]["spec"]
     container = spec["template"]["spec"]["containers"][0]
-    rule = f"echo {settings.platform}-chi-uc-{APPLICATION} {age} > /work/expiry"
+    rule = f"echo {settings.name(settings.store_site, APPLICATION)} {age} > /work/expiry"
     container["command"] = ["/bin/sh", "-euc", f"{rule}; sed s,/etc/tandem,/work, /etc/tandem/expire.sh | sh -eu"]
     container["env"].append({"name": "RCLONE_INCLUDE", "value": f"/{MARK}/**"})
     name = f"{MARK}-{age}"
@@ -205,5 +205,5 @@ def _give_back(site: Site) -> None:
     site.kube.run("patch", "pv", volume, "-p", json.dumps(GIVE_BACK))
     (found,) = [item for item in site.kube.get("pv") if item["metadata"]["name"] == volume]
     path = f"/{found['spec']['csi']['volumeAttributes']['remotePath']}/text"
-    home = next(name for name, one in site.settings.sites.items() if one.containers)
+    home = site.settings.store_site
     requests.delete(s3.presigned(s3.KeyFile.of(site.settings, home).read(), "DELETE", path), timeout=IMPATIENT_S)

@@ -71,7 +71,7 @@ def notebooks(site: Site) -> Holdings:
 
 def objects(settings: Settings) -> Holdings:
     """`container` -> its objects, of the site that has an object store."""
-    name = next(name for name, site in settings.sites.items() if site.containers)
+    name = settings.store_site
     found: dict[str, Holding] = {}
     with listing(settings, name).session.asking("list objects") as cloud:
         for container in cloud.object_store.containers():

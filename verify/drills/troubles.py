@@ -60,7 +60,7 @@ TROUBLES = (
         before=(LEASE, SOON),
         after=EXTEND,
     ),
-    Trouble("no-su", UC, "says how many SU are missing", _refuses(3, "306 SU are missing|SU are missing"), after=LEASE),
+    Trouble("no-su", UC, "says how many SU are missing", _refuses(3, r"30[56](\.\d+)? SU are missing"), after=LEASE),
     Trouble("no-budget", UC, "says how many SU are missing", _refuses(3, "left in user budget"), after=LEASE),
     Trouble("allocation-over", UC, "asks for its last day", _refuses(3, "would outlive the allocation"), after=LEASE),
     Trouble(
