@@ -74,6 +74,25 @@ def test_what_is_wrong_with_a_lease_is_told() -> None:
     )
 
 
+# reservation, start_lease, end_lease -> what it is to us
+IN_ERROR = {
+    "a change was refused": ("active", "DONE", "UNDONE", "ACTIVE"),
+    "it never started": ("error", "ERROR", "UNDONE", "ERROR"),
+    "its deletion failed": ("active", "DONE", "IN_PROGRESS", "ERROR"),
+}
+
+
+@pytest.mark.parametrize(("held", "start", "end", "status"), IN_ERROR.values(), ids=IN_ERROR)
+def test_a_lease_that_a_refused_change_left_in_error_still_stands(held: str, start: str, end: str, status: str) -> None:
+    told = {"id": "l", "name": "n", "status": "ERROR", "end_date": "2026-11-24T00:00:00"}
+    row = {"id": "r", "resource_type": "physical:host", "max": 1, "status": held}
+    events = [{"event_type": "start_lease", "status": start}, {"event_type": "end_lease", "status": end}]
+    found = parse_lease({**told, "reservations": [row], "events": events}, NOW)
+    assert found.status == status
+    assert ("change that was refused" in found.why) is (status == "ACTIVE")
+    assert parse_lease({**told, "reservations": []}, NOW).status == "ERROR"
+
+
 def test_a_calendar_holds_the_hosts_that_can_be_leased() -> None:
     hosts: list[dict[str, object]] = [
         {"id": "7", "hypervisor_hostname": "rtx-01", "reservable": True},
