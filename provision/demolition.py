@@ -19,8 +19,6 @@ from provision.threads import interruptible
 
 IN_SERVERS: tuple[AnyStep, ...] = (kubespray, secrets, tunnel, charts)
 """What these steps make lies on the servers and is gone with them."""
-MUTE = (PreconditionMissing, CommandFailed, DeadlineExceeded)
-"""How a question ends that a cluster or a server does not answer."""
 
 
 def destroy(options: Options, *, data: bool = False) -> Json:
@@ -74,9 +72,14 @@ def _undo(step: AnyStep, site: Site, data: bool) -> list[Change]:
         return []
     try:
         return undo(step, site, data=data)
-    except MUTE if step in IN_SERVERS else PreconditionMissing as gone:
-        say.line(step.NAME, "skip", f"{site.name}: {gone.what}")
-        return []
+    except PreconditionMissing as gone:
+        told = gone.what
+    except (CommandFailed, DeadlineExceeded) as mute:
+        if step not in IN_SERVERS:
+            raise
+        told = mute.what
+    say.line(step.NAME, "skip", f"{site.name}: {told}")
+    return []
 
 
 def _confirm_destroy(settings: Settings, options: Options, data: bool) -> None:
