@@ -79,10 +79,12 @@ def test_a_red_case_leaves_nothing_on_and_nothing_standing(red: str, cleared: li
     log = tmp_path / "log"
     log.write_text("lease > ok")
     person: Any = Person(log, red)
-    with suppress(CommandRed), drill.cleared_if_red(person):
+    rows: list[drill.Row] = []
+    with suppress(CommandRed), drill.cleared_if_red(person, ROW.fault, rows):
         drill.asked(ROW, person, cast(Listing, None))
     begun = ["rehearsal.fault no-su", "provision.lease --site chi-uc", "rehearsal.fault no-su --off"]
     assert person.typed[:3] == begun
+    assert [row.did for row in rows] == (["RED"] if cleared else [])
     assert person.typed[-2:] == (cleared or ["rehearsal.fault no-su --off", "provision.lease --site chi-uc"])
 
 

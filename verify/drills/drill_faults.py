@@ -63,7 +63,7 @@ def test_a_fault_is_told_survived_and_leaves_nothing(
     """Build what it needs, let it happen, ask, mend it, ask again, take everything away."""
     cloud = clouds[trouble.site]
     bare = cloud.volumes_aside(deadline_s=cli.budget("drill.repair_deadline_s")) if trouble.bare else nullcontext()
-    with bare, cleared_if_red(cli):
+    with bare, cleared_if_red(cli, trouble.fault, rows):
         answers = asked(trouble, cli, cloud)
         left = leftovers(cli, cloud, trouble.site)
         codes = ", ".join(str(answer.code) for answer in answers)
@@ -93,7 +93,7 @@ def asked(trouble: Trouble, cli: Cli, cloud: Listing) -> list[Answer]:
 
 
 @contextmanager
-def cleared_if_red(cli: Cli) -> Iterator[None]:
+def cleared_if_red(cli: Cli, fault: str, rows: list[Row]) -> Iterator[None]:
     """One red case is one red case: whatever it left on or standing is not there for the next one."""
     green = False
     try:
@@ -101,6 +101,7 @@ def cleared_if_red(cli: Cli) -> Iterator[None]:
         green = True
     finally:
         if not green:  # whatever comes of this, the case's own failure is what is told
+            rows[:] = [*(row for row in rows if row.fault != fault), Row(fault, "RED", "-", "-")]
             cli.invoke("rehearsal.fault", "all", "--off")
             cli.invoke("provision.destroy", deadline="drill.converge_deadline_s")
 
