@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from provision.errors import DeadlineExceeded
+from provision.obtaining import UNDERWAY
 from provision.wait import never, wait_until
 from rehearsal.faults.ground import LEASES, Ground
 
 HOURS = 24
 DEADLINE_S = 120.0
-STABLE = frozenset({"PENDING", "ACTIVE", "ERROR", "TERMINATED"})
 
 
 def take(ground: Ground, name: str, held: Mapping[str, object], *, must: bool = True) -> bool:
@@ -59,7 +59,7 @@ def give_back(ground: Ground, name: str) -> None:
 def _delete(ground: Ground, admin: Any, name: str) -> Mapping[str, str]:
     """Ask for the end of what can end now; returns what is left."""
     for lease, status in _told(ground, admin, name).items():
-        if status in STABLE:
+        if status not in UNDERWAY:
             ground.blazar(admin, "DELETE", f"{LEASES}/{lease}", must=False)
     return _told(ground, admin, name)
 
