@@ -19,6 +19,8 @@ ACTIVE_S = 1800
 CLOUD_INIT_S = 600
 DISK_S = 60
 GPU_S = 300
+ON_ITS_WAY = frozenset({"reserved", "attaching"})
+"""A volume that a killed run asked to be attached. The cloud refuses to be asked again: HTTP 400."""
 
 
 def make_key(site: Site, name: str, verb: str) -> None:
@@ -145,7 +147,7 @@ def attach_volume(site: Site, want: Want) -> None:
             why=f"{volume.server_id}; want {server.id} ({machine.name})",
             next=f"openstack --os-cloud {site.own.cloud} server remove volume {volume.server_id} {volume.id}",
         )
-    if not volume.server_id:
+    if not volume.server_id and volume.status not in ON_ITS_WAY:
         site.cloud.servers.attach_volume(server.id, volume.id)
     wait_until(
         f"volume {volume.name} attached",

@@ -91,6 +91,20 @@ def extend(options: Options) -> Json:
         }
 
 
+def extend_one(site: Site, one: Extension) -> None:
+    """Ask, then look: Blazar answers 200 also for a lease that is over, moves its end, and nothing comes back to life."""
+    door = site.cloud.leases
+    door.extend_lease(one.id, one.until)
+    now = next((lease for lease in door.list_leases() if lease.id == one.id), None)
+    if now is None or now.status in leasing.DEAD or now.ends < one.until - BLAZAR_MINUTE_S:
+        raise StepFailed(
+            f"{site.name}: lease {one.name} was not extended",
+            why=f"{now!r}, ends {slots.text(now.ends)}; asked for {slots.text(one.until)}" if now else "it is gone",
+            next=f"invoke lease.status --env {site.settings.env} --site {site.name}",
+        )
+    say.line("lease", "done", f"{site.name}: {_told(one)}")
+
+
 def clocks_of(site: Site, leases: Sequence[Lease], now: int) -> Iterator[Clock]:
     """A row a wanted lease. A lease that is used by nobody is said to be in danger."""
     wishes = leasing.wanted(site.settings, site.name)
@@ -164,26 +178,12 @@ def _extend_all(sites: Mapping[str, Site], due: Sequence[Extension]) -> tuple[li
     failed: list[PlatformError] = []
     for one in due:
         try:
-            _extend(sites[one.site], one)
+            extend_one(sites[one.site], one)
             done.append(one)
         except PlatformError as error:
             say.failure(error)
             failed.append(error)
     return done, failed
-
-
-def _extend(site: Site, one: Extension) -> None:
-    """Ask, then look: Blazar also answers 200 where nothing comes of it."""
-    door = site.cloud.leases
-    door.extend_lease(one.id, one.until)
-    now = next((lease for lease in door.list_leases() if lease.id == one.id), None)
-    if now is None or now.status in leasing.DEAD or now.ends < one.until - BLAZAR_MINUTE_S:
-        raise StepFailed(
-            f"{site.name}: lease {one.name} was not extended",
-            why=f"{now!r}, ends {slots.text(now.ends)}; asked for {slots.text(one.until)}" if now else "it is gone",
-            next=f"invoke lease.status --env {site.settings.env} --site {site.name}",
-        )
-    say.line("lease", "done", f"{site.name}: {_told(one)}")
 
 
 def _told(one: Extension) -> str:

@@ -12,7 +12,8 @@ from provision.clouds.facts import Busy, Calendar, Host, Lease, Others, Reservat
 class FakeLeases:
     """Blazar with a script: the statuses that each made lease will have.
 
-    hosts: lease -> the host it was given. deaf: extensions are answered and do nothing. busy: host -> its calendar.
+    hosts: lease -> the host it was given. deaf: extensions are answered and do nothing.
+    over: leases end just before they are extended; the answer moves the end all the same. busy: host -> its calendar.
     """
 
     outcomes: list[str]
@@ -22,6 +23,7 @@ class FakeLeases:
     avoided: list[tuple[str, ...]] = field(default_factory=list)
     extended: list[tuple[str, int]] = field(default_factory=list)
     deaf: bool = False
+    over: bool = False
     others: Others = field(default_factory=Others)
     busy: dict[str, tuple[Busy, ...]] = field(default_factory=dict)
 
@@ -38,7 +40,9 @@ class FakeLeases:
     def extend_lease(self, lease_id: str, ends: int) -> Lease:
         self.extended.append((lease_id, ends))
         self.leases = [
-            replace(lease, ends=lease.ends if self.deaf else ends) if lease.id == lease_id else lease
+            replace(lease, ends=lease.ends if self.deaf else ends, status="TERMINATED" if self.over else lease.status)
+            if lease.id == lease_id
+            else lease
             for lease in self.leases
         ]
         return next(lease for lease in self.leases if lease.id == lease_id)

@@ -128,6 +128,15 @@ def test_an_answer_without_an_effect_is_a_failure(world: Make) -> None:
     assert "was not extended" in cast(list[dict[str, str]], told["refused"])[0]["what"]
 
 
+def test_a_lease_that_ended_meanwhile_is_not_believed_to_go_on(world: Make) -> None:
+    """Blazar answers 200, and moves the end of a lease that is over."""
+    made = world({"chi-uc": 40})
+    made.doors["chi-uc"].over = True
+    told = leases.extend(Options())
+    assert (told["exit_code"], told["extended"]) == (1, [])
+    assert all("TERMINATED" in row["why"] for row in cast(list[dict[str, str]], told["refused"]))
+
+
 def test_what_costs_something_is_asked_for(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = world({"chi-uc": 40}, spends=True)
     monkeypatch.setattr("provision.say.has_terminal", lambda: False)

@@ -14,6 +14,7 @@ from typing import Any
 from provision.clouds.facts import Busy, Calendar, Host, Lease, Others, Reservation
 
 FLAVOR, HOST, FLOATING = "flavor:instance", "physical:host", "virtual:floatingip"
+OVER = frozenset({"TERMINATED", "DELETING"})
 GOOD_RESERVATIONS = frozenset({"pending", "active"})
 
 
@@ -51,12 +52,13 @@ def _properties(node_type: str, avoid: Sequence[str]) -> list[object]:
 
 
 def parse_lease(found: Mapping[str, Any], now: datetime) -> Lease:
-    """A lease from Blazar's words."""
+    """A lease from Blazar's words. One that is over has no hours left: Blazar lets even its end be moved."""
     end = _date(found["end_date"])
+    left_h = 0.0 if found["status"] in OVER else max(0.0, (end - now).total_seconds() / 3600)
     return Lease(
         name=found["name"],
         status="ACTIVE" if _stands(found) else found["status"],
-        hours_left=max(0.0, (end - now).total_seconds() / 3600),
+        hours_left=left_h,
         reservations=tuple(_parse_reservation(reservation) for reservation in found["reservations"]),
         id=found["id"],
         ends=int(end.timestamp()),
@@ -116,7 +118,7 @@ def _why(found: Mapping[str, Any]) -> str:
     bad = [
         f"reservation of {held['resource_type']} {held['status']}"
         for held in found["reservations"]
-        if held["status"] not in GOOD_RESERVATIONS and found["status"] not in ("TERMINATED", "DELETING")
+        if held["status"] not in GOOD_RESERVATIONS and found["status"] not in OVER
     ]
     lost = [
         f"{held['resource_type']} lacks what it reserved"

@@ -10,9 +10,10 @@ from typing import Any
 from provision.clouds.facts import KeyPair, Reservation
 from provision.errors import PlatformError
 from provision.site import Site
+from verify.drills import furnished
+from verify.drills.furnished import MISSING
 
 BLAZAR = {"service_type": "reservation", "interface": "public"}
-MISSING = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def _blazar(site: Site, method: str, path: str, body: object) -> Any:
         return connection.session.request(path, method, json=body, endpoint_filter=where).json()
 
 
-def _lease(site: Site, **held: object) -> Any:
-    end = (datetime.now(UTC) + timedelta(hours=2)).strftime("%Y-%m-%d %H:%M")
+def _lease(site: Site, lasts: timedelta = timedelta(hours=2), **held: object) -> Any:
+    end = (datetime.now(UTC) + lasts).strftime("%Y-%m-%d %H:%M")
     body = {"name": _name(site), "start_date": "now", "end_date": end, "reservations": [held], "events": []}
     return _blazar(site, "POST", "/leases", body)
 
@@ -87,6 +88,18 @@ def _shorten_into_past(site: Site) -> object:
 def _too_early(site: Site) -> object:
     lease = next(lease for lease in site.cloud.leases.list_leases() if lease.status == "ACTIVE")
     return site.cloud.leases.extend_lease(lease.id, lease.ends + 7200)
+
+
+def _short_lease(site: Site) -> object:
+    """An address for a minute or two: Blazar drops the seconds, and refuses an end that is past."""
+    cloud: Any = site.cloud
+    with cloud.session.asking("find the public network") as connection:
+        network = connection.network.find_network(site.own.network.public, ignore_missing=False).id
+    return _lease(site, timedelta(minutes=2), resource_type="virtual:floatingip", network_id=network, amount=1)
+
+
+def _prolong_ended(site: Site) -> object:
+    return furnished.prolong_ended(site, _short_lease)
 
 
 def _network_in_use(site: Site) -> object:
@@ -128,6 +141,11 @@ PROBES = (
     Probe("lease that is gone already", "chi-uc", _delete_missing_lease, 0, "done"),
     Probe("lease shortened into the past", "chi-uc", _shorten_into_past, 1, "HTTP 400"),
     Probe("extension before its time", "chi-uc", _too_early, 3, "can only be extended within 172800 seconds"),
+    Probe("lease prolonged after its end", "kvm-tacc", _prolong_ended, 1, "was not extended: TERMINATED"),
+    Probe("reservation nobody made", "chi-uc", furnished.unknown_hint, 1, "No valid host was found"),
+    Probe("address to a port without router", "kvm-tacc", furnished.address_without_router, 3, "not there.*HTTP 404"),
+    Probe("volume attached twice", "kvm-tacc", furnished.attach_twice, 1, "HTTP 400"),
+    Probe("attached volume deleted", "kvm-tacc", furnished.delete_attached, 1, "HTTP 400"),
     Probe("network with ports", "kvm-tacc", _network_in_use, 1, "HTTP 409"),
     Probe("address in use", "kvm-tacc", _address_in_use, 1, "HTTP 409"),
     Probe("key pair that exists", "kvm-tacc", _key_exists, 1, "HTTP 409"),
