@@ -92,7 +92,7 @@ def extend(options: Options) -> Json:
 
 
 def extend_one(site: Site, one: Extension) -> None:
-    """Ask, then look: Blazar answers 200 also for a lease that is over, moves its end, and nothing comes back to life."""
+    """Ask, then look: of a lease that is over Blazar answers 200 and moves the end, and nothing comes back to life."""
     door = site.cloud.leases
     door.extend_lease(one.id, one.until)
     now = next((lease for lease in door.list_leases() if lease.id == one.id), None)
