@@ -1,7 +1,7 @@
 """`python -m fuzz [--cases N] [--seed N] [--models FOLDER]`: the real service on loopback, both fuzzers.
 
-Exit 1 for an answer that rules.py does not allow, a connection that hangs, a process that answers otherwise than before,
-or fewer than so many cases: a fuzzer that did nothing must not be green.
+Exit 1 for an answer that rules.py does not allow, a connection that hangs, a process that answers otherwise than
+before, or fewer than so many cases: a fuzzer that did nothing must not be green.
 """
 
 from __future__ import annotations
