@@ -12,23 +12,20 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bench import load
-from bench.peers import OUR_LOCKS, SERVICE, Peer
 from bench.server import Running, running
-from fuzz import campaign, document, models
-from fuzz.rules import LEAST_CASES, REQUEST_S
+from fuzz import campaign, document, models, peers
+from fuzz.rules import LEAST_CASES
 from fuzz.tally import Tally
 from provision import say
 from provision.errors import PlatformError
 from provision.paths import cache_dir
 
 SEED = 5
-DRAINING = 400  # cases while it drains, at most
+DRAINING = 4_000  # cases while it drains, at most
 TEXT = json.dumps({"texts": ["what is asked before and after"]}).encode()
-LIMITS = {"REQUEST_TIMEOUT_MS": str(int(REQUEST_S * 1000)), "DRAIN_S": "2", "LATENCY_TARGET_MS": "5000"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,43 +49,42 @@ def run(cases: int, seed: int, folder: Path) -> list[str]:
     """Everything that is wrong, in words."""
     logs = cache_dir() / "fuzz" / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    with running(service(folder), folder, logs / "serving.log") as server:
+    with running(peers.stage(folder), folder, logs / "serving.log") as server:
         before, began_mib = load.ask(server.port, "/embed", TEXT), server.rss_mib()
         found = document.run(server.port, cases, seed, logs)
-        numbers = iter(range(cases))
-        serving = campaign.run(server.port, "serving", seed, numbers, lambda: True)
+        tallies = [campaign.run(server.port, Tally("stage", "serving"), seed, iter(range(cases)))]
+        with running(peers.router(server.port), folder, logs / "router.log") as router:
+            numbers = iter(range(cases, 2 * cases))
+            tallies.append(campaign.run(router.port, Tally("router", "serving"), seed, numbers))
         after, mib = load.ask(server.port, "/embed", TEXT), server.rss_mib()
-        draining = drained(server, seed, cases)
+        tallies.append(drained(server, seed, 2 * cases))
         code = server.process.wait(load.ANSWER_S)
-    for line in (*found.lines(), *serving.lines(), *draining.lines(), f"memory {began_mib} -> {mib} MiB"):
+    for line in (
+        *found.lines(),
+        *(one for tally in tallies for one in tally.lines()),
+        f"memory {began_mib} -> {mib} MiB",
+    ):
         say.detail(line)
-    wrong = judged(found, [serving, draining], before == after and before[0] == 200)
-    return wrong + ([f"told to stop it ended with {code}"] if code else [])
-
-
-def service(folder: Path) -> Peer:
-    """Ours, as the bench starts it, with both models."""
-    env = {**SERVICE, "CACHE_MIB": "16", "SUMMARIZER_DIR": str(folder / models.SUMMARIZER), **LIMITS}
-    return replace(Peer("ours", "embed", OUR_LOCKS, "", models.EMBEDDER, "fp32"), env=env)
+    return judged(found, tallies, is_same=before == after and before[0] == 200, code=code)
 
 
 def drained(server: Running, seed: int, first: int) -> Tally:
     """The process is told to stop, and asked on until nobody listens any more."""
     server.process.send_signal(signal.SIGTERM)
     numbers = itertools.islice(itertools.count(first), DRAINING)
-    return campaign.run(server.port, "draining", seed, numbers, lambda: server.process.poll() is None)
+    return campaign.run(server.port, Tally("stage", "draining"), seed, numbers, lambda: server.process.poll() is None)
 
 
-def judged(found: document.Found, tallies: Sequence[Tally], is_same: bool) -> list[str]:
-    """What is wrong with it."""
-    serving = tallies[0].cases
+def judged(found: document.Found, tallies: Sequence[Tally], *, is_same: bool, code: int) -> list[str]:
+    """What is wrong with it. is_same: a text has the answer it had before; code: the process ended with it."""
+    counted = {"the document": found.cases, **{one.name: one.cases for one in tallies if one.phase == "serving"}}
     return [
         *found.failures,
         *(f"schemathesis had no phase {name}" for name in found.skipped),
-        *(f"{tally.phase}: {one}" for tally in tallies for one in tally.wrong),
-        *([f"only {found.cases} cases by the document"] if found.cases < LEAST_CASES else []),
-        *([f"only {serving} cases by bytes"] if serving < LEAST_CASES else []),
+        *(f"{tally.name}: {one}" for tally in tallies for one in tally.wrong),
+        *(f"{name}: only {count} cases" for name, count in counted.items() if count < LEAST_CASES),
         *([] if is_same else ["the same text has another answer than before"]),
+        *([f"told to stop, the process ended with {code}"] if code else []),
     ]
 
 

@@ -6,20 +6,19 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from fuzz import mutate, wire
-from fuzz.rules import Phase
 from fuzz.tally import Tally
 
-SIDE_BY_SIDE = 24  # most end at once; those that send half a request wait for its time to be over
+SIDE_BY_SIDE = 64  # most end at once; those that send half a request wait for its time to be over
 
 
-def run(port: int, phase: Phase, seed: int, numbers: Iterator[int], goes_on: Callable[[], bool]) -> Tally:
+def run(
+    port: int, tally: Tally, seed: int, numbers: Iterator[int], goes_on: Callable[[], bool] = lambda: True
+) -> Tally:
     """Cases by their numbers, while there are any and `goes_on` says so."""
-    return asyncio.run(_run(port, phase, seed, numbers, goes_on))
+    return asyncio.run(_run(port, tally, seed, numbers, goes_on))
 
 
-async def _run(port: int, phase: Phase, seed: int, numbers: Iterator[int], goes_on: Callable[[], bool]) -> Tally:
-    tally = Tally(phase)
-
+async def _run(port: int, tally: Tally, seed: int, numbers: Iterator[int], goes_on: Callable[[], bool]) -> Tally:
     async def client() -> None:
         for number in numbers:
             outcome = await wire.send(port, mutate.case(seed, number))

@@ -13,13 +13,19 @@ SHOWN = 5  # of the cases that went wrong; each can be made again from its numbe
 
 @dataclass
 class Tally:
-    """Of one phase."""
+    """Of one phase of one of our processes."""
 
+    who: str
     phase: Phase
     ends: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     slowest: float = 0.0  # seconds, of those that ended by themselves
     wrong: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of both."""
+        return f"{self.who} {self.phase}"
 
     @property
     def cases(self) -> int:
@@ -40,5 +46,5 @@ class Tally:
         """For people."""
         statuses = ", ".join(f"{status} {count}" for status, count in sorted(self.statuses.items())) or "none"
         ends = ", ".join(f"{end} {count}" for end, count in sorted(self.ends.items()))
-        told = [f"bytes, {self.phase}: {self.cases} cases ({ends}); answers: {statuses}; slowest {self.slowest:.2f} s"]
-        return told + [f"bytes, {self.phase}: WRONG {one}" for one in self.wrong[:SHOWN]]
+        told = [f"bytes, {self.name}: {self.cases} cases ({ends}); answers: {statuses}; slowest {self.slowest:.2f} s"]
+        return told + [f"bytes, {self.name}: WRONG {one}" for one in self.wrong[:SHOWN]]
