@@ -46,7 +46,7 @@ AREAS = (
     "ray",
     "onnx",
 )
-PACKAGES = ("provision", "rehearsal", "serving", "bench", "pipelines", "verify", "tests", "invocation")
+PACKAGES = ("provision", "rehearsal", "serving", "bench", "fuzz", "pipelines", "verify", "tests", "invocation")
 PYTHON_FILES = (*PACKAGES, "tasks.py", "noxfile.py")
 
 
@@ -83,6 +83,12 @@ def bench(session: nox.Session) -> None:
 def bench_smoke(session: nox.Session) -> None:
     """The same in seconds: ours and one small peer, no target judged, nothing written."""
     session.run("python", "-m", "bench", "--smoke", external=True)
+
+
+@nox.session(venv_backend="none")
+def fuzz(session: nox.Session) -> None:
+    """The service with both models on loopback, by its OpenAPI document and byte by byte: -- --cases 20000 --seed 7."""
+    session.run("python", "-m", "fuzz", *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none")

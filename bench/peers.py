@@ -29,6 +29,7 @@ class Peer:
     model: str
     precision: str
     env: Mapping[str, str] = field(default_factory=dict)
+    module: str = "serving"  # that is run where there is no file
 
     @property
     def health(self) -> str:
@@ -39,7 +40,7 @@ class Peer:
         """The command line. Raises Unavailable when its packages cannot be had."""
         python = venvs.python(self.locks)
         if not self.file:
-            return [str(python), "-m", "serving"]
+            return [str(python), "-m", self.module]
         return [str(python), str(ROOT / "bench" / "servers" / f"{self.file}.py"), str(port), str(models / self.model)]
 
     def environment(self, port: int, models: Path) -> dict[str, str]:

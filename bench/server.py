@@ -29,12 +29,12 @@ class Running:
 
     peer: Peer
     port: int
-    pid: int
+    process: subprocess.Popen[bytes]
     ready_s: float
 
     def rss_mib(self) -> int:
         """Resident memory now."""
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) // 1024
 
 
@@ -54,7 +54,7 @@ def running(peer: Peer, models: Path, log: Path) -> Iterator[Running]:
         )
     try:
         _await(peer, port, process, log)
-        yield Running(peer, port, process.pid, time.perf_counter() - began)
+        yield Running(peer, port, process, time.perf_counter() - began)
     finally:
         _end(process)
 

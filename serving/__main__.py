@@ -14,7 +14,7 @@ import sys
 
 import uvicorn
 
-from serving import registry
+from serving import registry, wire
 from serving.app import create_app
 from serving.config import Config, from_env
 from serving.errors import ConfigInvalid
@@ -64,6 +64,7 @@ def build(config: Config, sources: Sources) -> uvicorn.Server:
             create_app(service, take_signals, routers, summaries.SCHEMAS if routers else ()),
             host=config.host,
             port=config.port,
+            http=wire.NAME,
             access_log=False,
             log_config=None,
             timeout_graceful_shutdown=30,

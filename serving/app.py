@@ -76,17 +76,22 @@ def _embeddings(service: Service) -> APIRouter:
         "/v1/embeddings",
         routes.embeddings,
         methods=["POST"],
-        responses=contract.answers(api.EmbeddingsResponse, 404, *contract.ASKED),
+        responses=contract.answers(api.EmbeddingsResponse, 404, *contract.ASKED, links=contract.FROM_ANSWER),
         openapi_extra=contract.asks(api.EmbeddingsRequest, *STEERED),
     )
     router.add_api_route(
         "/embed",
         routes.embed,
         methods=["POST"],
-        responses=contract.answers(api.EmbedResponse, *contract.ASKED),
+        responses=contract.answers(api.EmbedResponse, *contract.ASKED, links=contract.FROM_ANSWER),
         openapi_extra=contract.asks(api.EmbedRequest, *STEERED),
     )
-    router.add_api_route("/v1/models", routes.models, methods=["GET"], responses=contract.answers(api.ModelList, 503))
+    router.add_api_route(
+        "/v1/models",
+        routes.models,
+        methods=["GET"],
+        responses=contract.answers(api.ModelList, 503, links=contract.FROM_LIST),
+    )
     return router
 
 

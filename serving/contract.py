@@ -60,9 +60,16 @@ SCHEMAS: tuple[type[BaseModel], ...] = (
 )
 
 
-def answers(kind: type[BaseModel], *statuses: int) -> dict[int | str, Doc]:
-    """200 with a body of this kind, the problems that may come instead, and 500."""
+# Where an answer leads: which names a request may say is known from what answered before, and from nothing else.
+TO_EMBEDDINGS = "#/paths/~1v1~1embeddings/post"
+FROM_LIST: Doc = {"embed": {"operationRef": TO_EMBEDDINGS, "requestBody": {"model": "$response.body#/data/0/id"}}}
+FROM_ANSWER: Doc = {"embedMore": {"operationRef": TO_EMBEDDINGS, "requestBody": {"model": "$response.body#/model"}}}
+
+
+def answers(kind: type[BaseModel], *statuses: int, links: Doc | None = None) -> dict[int | str, Doc]:
+    """200 with a body of this kind, the problems that may come instead, and 500. links: what 200 leads to."""
     ok = {"description": _first_line(kind), "content": {JSON: {"schema": _ref(kind)}}, "headers": _headers(ABOUT)}
+    ok |= {"links": links} if links else {}
     problems_by_status: dict[int | str, Doc] = {status: _problem(status) for status in (*statuses, 500)}
     return {200: ok, **problems_by_status}
 

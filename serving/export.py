@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, help=f"sentence-transformers folder (default: the package {PACKAGE})")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write; replaced when it is there")
     parser.add_argument("--name", default=NAME)
-    parser.add_argument("--version", help="default: the first 12 digits of the weights' SHA-256")
+    parser.add_argument("--version", help="default: 12 digits of the weights' SHA-256, and the precision")
     parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--max-tokens", type=int, default=MAX_TOKENS)
     args = parser.parse_args(argv)
@@ -94,7 +94,7 @@ def export(
     if not 2 <= max_tokens <= bert.positions:
         raise ModelInvalid(f"--max-tokens: expected 2 to {bert.positions}, got {max_tokens}")
     digest = manifest.sha256(source / "model.safetensors")
-    version = version or digest[:12]
+    version = version or f"{digest[:12]}-{precision}"
     draft = out.with_name(f".{out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem JSON: one stable `type` for each reason, so that a client need not read sentences.
 
-Every answer of 4xx and 5xx goes through here, also those of the framework and of faults nobody foresaw.
+Every answer of 4xx and 5xx goes through here, also those of the framework and of faults nobody foresaw; only what
+is refused before it is a request (see wire) is written there.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ class Kind:
 
 NOT_FOUND = Kind("not-found", 404, "Nothing is here")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "Not with this method")
+MALFORMED = Kind("malformed-request", 400, "This is not HTTP")
+HEAD_LATE = Kind("head-late", 408, "The request did not come in time")
+HEAD_TOO_LARGE = Kind("head-too-large", 431, "The head of the request is too large")
 INTERNAL = Kind("internal", 500, "The service failed")
 NOT_READY = Kind("not-ready", 503, "No model serves yet")
 KINDS: Mapping[type[errors.Refused], Kind] = {

@@ -157,3 +157,43 @@ def test_bodies_are_bounded_one_by_one_and_together(world: World) -> None:
 
     world.run(ask)
     assert world.production.asked == world.canary.asked == []
+
+
+@pytest.mark.parametrize("fails", [httpx.LocalProtocolError, httpx.InvalidURL])
+def test_what_cannot_be_passed_on_is_the_clients_fault_and_no_stages(world: World, fails: Any) -> None:
+    """A header that HTTP does not allow was 502, and counted against the canary."""
+    world.share = 1.0
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise fails("illegal header value")
+
+    async def ask(asking: httpx.AsyncClient, router: Router) -> httpx.Response:
+        router.client._transport = httpx.MockTransport(refuse)
+        answer = await embed(asking)
+        assert all(window.seen(world.now_s).total == 0 for window in router.proxy.windows.values())
+        return answer
+
+    answer = world.run(ask)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:tandem:problem:router-400")
+
+
+def test_blanks_around_a_header_are_not_passed_on(world: World) -> None:
+    world.share = 0.0
+
+    async def ask(asking: httpx.AsyncClient, _router: Router) -> httpx.Response:
+        return await asking.post("/embed", content=TEXTS, headers={"x-request-id": " an id \t"})
+
+    assert world.run(ask).status_code == 200
+    (asked,) = world.production.asked
+    assert asked.headers["x-request-id"] == "an id"
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(world: World) -> None:
+    world.more = {"BODY_S": "0.01"}
+    wire = Wire("/embed", b"{", is_whole=False)
+
+    async def ask(_asking: httpx.AsyncClient, router: Router) -> None:
+        await asyncio.wait_for(router.proxy(wire.scope, wire.receive, wire.send), 5)
+
+    world.run(ask)
+    assert wire.status == 408

@@ -16,7 +16,7 @@ from functools import partial
 import httpx
 import uvicorn
 
-from serving import registry
+from serving import registry, wire
 from serving.errors import ConfigInvalid
 from serving.registry import Access
 from serving.router.app import Drain, build, create_app
@@ -63,6 +63,7 @@ def serve(config: Config, access: Access) -> uvicorn.Server:
             create_app(router, drain, take_signals),
             host=config.host,
             port=config.port,
+            http=wire.NAME,
             access_log=False,
             log_config=None,
             timeout_graceful_shutdown=30,

@@ -35,6 +35,7 @@ class Config(Limits):
     host: str = "0.0.0.0"  # a pod has one address; the cluster decides who reaches it
     port: int = Field(8000, ge=1, le=65535)
     connect_s: float = Field(2.0, gt=0)
+    body_s: float = Field(120.0, gt=0)  # until a request is here whole
     canary_s: float = Field(30.0, gt=0)  # of silence; after it production is asked
     answer_s: float = Field(600.0, gt=0)  # the stages have deadlines of their own, and say so
     max_body_bytes: int = Field(8 << 20, ge=1024)

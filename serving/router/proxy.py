@@ -28,6 +28,7 @@ VERSION = "x-model-version"
 # Of one connection, not of the message (RFC 9110 7.6.1); the length and the host are set anew.
 HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"host"}
 TOO_LARGE, NO_ROOM, NO_ANSWER, TOO_LATE = 413, 503, 502, 504
+UNFIT, SILENT = 400, 408
 SHED = 429  # an answer of a stage that is well, only busy: production may have room
 
 Clock = Callable[[], float]
@@ -79,13 +80,12 @@ class Proxy:
         """One request; ends early when its client leaves."""
         grown = 0
         try:
-            size = 0
             pieces = []
-            async for piece in _pieces(receive):
-                size += len(piece)
-                self._held, grown = self._held + len(piece), grown + len(piece)
-                self._bounded(size)
-                pieces.append(piece)
+            async with _within(self._config.body_s):
+                async for piece in _pieces(receive):
+                    self._held, grown = self._held + len(piece), grown + len(piece)
+                    self._bounded(grown)
+                    pieces.append(piece)
             asked = _asked(scope, b"".join(pieces))
             await _while_there(self._answer(asked, send), receive)
         except Failed as error:
@@ -130,7 +130,9 @@ class Proxy:
         except Broken:
             self._count(stage, model, None)
             raise
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.LocalProtocolError, httpx.InvalidURL) as error:  # nothing was sent: no stage is to blame
+            raise Failed(UNFIT, f"this cannot be passed on: {error}") from error
+        except httpx.TransportError as error:
             self._count(stage, model, None)
             late = isinstance(error, httpx.TimeoutException)
             why = f"{stage} gave no answer: {type(error).__name__}"
@@ -161,13 +163,25 @@ class Proxy:
 
 
 def _asked(scope: Scope, body: bytes) -> Asked:
-    kept = [(name, value) for name, value in scope["headers"] if name not in HOP and name != b"content-length"]
+    kept = [(name, value.strip()) for name, value in scope["headers"] if name not in HOP and name != b"content-length"]
     known = next((value for name, value in kept if name == REQUEST_ID), b"")
     told = known.decode("latin-1") or uuid.uuid4().hex
     if not known:
         kept.append((REQUEST_ID, told.encode()))
     path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0]
     return Asked(scope["method"], path, scope["query_string"], kept, body, told)
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    """Raises Failed when reading a request takes longer."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise Failed(SILENT, f"the request was not here whole after {seconds:g} s") from error
 
 
 async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
