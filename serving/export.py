@@ -164,7 +164,7 @@ def _judge(bert: weights.Bert, tokenizer: Tokenizer, draft: Path, about: dict[st
         _write(plain / golden.FILE, recorded)
         _prove(_open(plain, "fp32"), tokenizer, plain)
         made = _open(draft, "int8")
-        reached = gate.judge(_open(plain, "fp32").run, made.run, tokenizer, passages.make(PASSAGES))
+        reached = gate.judge(_open(plain, "fp32").run, made.run, tokenizer, passages.make(PASSAGES), TEXTS)
     log.info("gate    %s", " ".join(f"{figure} {value:.4f}" for figure, value in reached.model_dump().items()))
     vectors = [[float(x) for x in made.run([tokenizer.encode(text).ids])[0]] for text in TEXTS]
     _write(draft / golden.FILE, _golden(about, vectors))

@@ -24,12 +24,17 @@ MATES = (2, 3, 8, 24)  # sizes of batches in which texts meet others, of any len
 Run = Callable[[Sequence[Ids]], Vectors]
 
 
-def judge(plain: Run, rounded: Run, tokenizer: Tokenizer, labelled: Labelled) -> Gate:
-    """Every text through both, alone, then some through the variant together. Raises GateFailed naming the figure."""
+def judge(plain: Run, rounded: Run, tokenizer: Tokenizer, labelled: Labelled, recorded: Sequence[str]) -> Gate:
+    """Every text through both, alone, then some through the variant together. Raises GateFailed naming the figure.
+
+    recorded: texts that every stage is asked for, as odd as an empty one; only their cosines count.
+    """
     passages, queries = (_ids(tokenizer, texts) for texts in (labelled.passages, labelled.queries))
     wanted_p, wanted_q = _alone(plain, passages), _alone(plain, queries)
     found_p, found_q = _alone(rounded, passages), _alone(rounded, queries)
-    cosines = np.concatenate([_cosines(found_p, wanted_p), _cosines(found_q, wanted_q)])
+    odd = _ids(tokenizer, recorded)
+    pairs = ((found_p, wanted_p), (found_q, wanted_q), (_alone(rounded, odd), _alone(plain, odd)))
+    cosines = np.concatenate([_cosines(*pair) for pair in pairs])
     found = Gate(
         cosine_mean=float(cosines.mean()),
         cosine_min=float(cosines.min()),
