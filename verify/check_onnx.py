@@ -86,11 +86,13 @@ class Published:
 
 
 @pytest.fixture(scope="module")
-def published(stage: Stage, both: tuple[Site, Site]) -> Published:
+def published(stage: Stage, both: tuple[Site, Site], endpoint: Endpoint) -> Published:
     """From MLflow; an alias that is missing fails the checks that need it."""
     with promotion.opened(both[0]) as mlflow:
         version = mlflow.version(EMBEDDER, mlflow.aliases(EMBEDDER)[stage.name])
-        return Published(version, recorded.read(mlflow, version))
+        read = recorded.read(mlflow, version)
+    endpoint.connection.close()  # a stage closes one that is idle for 5 s; the next request opens another
+    return Published(version, read)
 
 
 @pytest.fixture(scope="module")
