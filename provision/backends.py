@@ -7,12 +7,10 @@ only after its sites were given back.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from provision.errors import PreconditionMissing, UsageError
-
-if TYPE_CHECKING:
-    from provision.settings import Settings
+from provision.platform_settings import Settings
+from provision.state import write_atomic
 
 USUAL = "usual"
 """The name by which the usual sites are asked for."""
@@ -63,8 +61,6 @@ def built_with(settings: Settings) -> str:
 def remember(settings: Settings) -> None:
     """Before anything is made. Only where there is a choice."""
     if settings.backends:
-        from provision.state import write_atomic
-
         write_atomic(_path(settings), f"{settings.backend or USUAL}\n")
 
 

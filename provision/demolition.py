@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from provision import backends, embedded, say
 from provision.commands import Json, Options, chosen_sites, session, settings_of
 from provision.engine import undo
-from provision.errors import PreconditionMissing, UsageError
+from provision.errors import CommandFailed, DeadlineExceeded, PreconditionMissing, UsageError
 from provision.settings import Settings
 from provision.site import Site
 from provision.state import Receipts
@@ -66,15 +66,20 @@ def _undo_everywhere(step: AnyStep, sites: Sequence[Site], data: bool) -> list[t
 
 
 def _undo(step: AnyStep, site: Site, data: bool) -> list[Change]:
-    """A cluster that does not answer must not keep its servers alive: its own things go with them."""
+    """What does not answer must not keep its servers alive, be it a cluster or a server: its things go with them."""
     if step in IN_SERVERS and not site.cloud.count_servers():
         say.line(step.NAME, "skip", f"{site.name}: no server stands")
         return []
     try:
         return undo(step, site, data=data)
     except PreconditionMissing as gone:
-        say.line(step.NAME, "skip", f"{site.name}: {gone.what}")
-        return []
+        told = gone.what
+    except (CommandFailed, DeadlineExceeded) as mute:
+        if step not in IN_SERVERS:
+            raise
+        told = mute.what
+    say.line(step.NAME, "skip", f"{site.name}: {told}")
+    return []
 
 
 def _confirm_destroy(settings: Settings, options: Options, data: bool) -> None:

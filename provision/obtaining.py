@@ -12,9 +12,11 @@ from provision.clouds.blazar_words import HOST
 from provision.clouds.facts import Calendar, Lease
 from provision.errors import DeadState, LeaseUnavailable, PreconditionMissing, QuotaExceeded
 from provision.leasing import DEAD, FAILED, WantedLease, live, no_slot
-from provision.wait import wait_until
+from provision.wait import never, wait_until
 
 ACTIVE_S = 240
+UNDERWAY = frozenset({"STARTING", "TERMINATING"})
+"""Blazar refuses to delete a lease meanwhile: HTTP 500, "Invalid lease status"."""
 SPENT = re.compile(r"would spend ([\d,.]+) (?:more )?SUs?, only ([\d,.]+) left")
 TOO_LONG = re.compile(r"duration of (\d+) seconds must be .* maximum lease duration of (\d+) seconds")
 PAST = "project expiration date"
@@ -43,10 +45,17 @@ def obtain(door: Leases, wish: WantedLease) -> Lease:
 
 
 def give_back(door: Leases, name: str) -> None:
-    """Every lease of a name, the ended ones too, and wait until they are gone."""
-    for lease in door.list_leases():
-        if lease.name == name:
-            door.delete_lease(lease.id)
+    """Every lease of a name, the ended ones too, once none starts or ends; and wait until they are gone."""
+    there = wait_until(
+        f"lease {name} neither starting nor ending",
+        lambda: [lease for lease in door.list_leases() if lease.name == name],
+        lambda found: not any(lease.status in UNDERWAY for lease in found),
+        never,
+        deadline_s=ACTIVE_S,
+        every_s=1.0,
+    )
+    for lease in there:
+        door.delete_lease(lease.id)
     wait_until(
         f"lease {name} gone",
         lambda: [lease.status for lease in door.list_leases() if lease.name == name],

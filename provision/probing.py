@@ -17,6 +17,7 @@ from provision.settings import ROOT
 from provision.site import Site
 from serving import gates, stages
 from serving.gates import Memory, Verdict
+from serving.recorded import Recorded
 
 Budget = Callable[[str], float]
 TEXT = "Graph neural networks learn representations of nodes from the edges between them."
@@ -69,11 +70,13 @@ class Live:
             row.get("refused_reason") or row.get("source_trouble") or row.get("reason") or "",
         )
 
-    def verdicts(self, model: str, tags: Mapping[str, str], budget: Budget) -> list[Verdict]:
-        """All gates of a model, on what the stage serves now. tags: of the version that it should serve."""
+    def verdicts(
+        self, model: str, tags: Mapping[str, str], recorded: Sequence[Recorded], budget: Budget
+    ) -> list[Verdict]:
+        """All gates of a model, on what the stage serves now. tags, recorded: of the version that it should serve."""
         before_mib, traffic = self._resident_mib(), Traffic()
         if model == "embedder":
-            found = [self._golden(tags, budget)]
+            found = [self._golden(tags, budget), self._own(recorded, budget)]
             bounds = {percent: budget(f"onnx.latency_p{percent}_ms") for percent in PERCENTS}
             self._send(traffic, "/embed", TEXT, int(budget("onnx.warmup")), int(budget("onnx.n")))
         else:
@@ -95,10 +98,17 @@ class Live:
             return Verdict(
                 "golden", False, f"{GOLDEN.name} is of {reference['model']}, this is {tags.get('tandem.name')}"
             )
-        least = budget("onnx.int8_cosine_min" if tags.get("tandem.precision") == "int8" else "onnx.cosine_min")
-        answer = self._ask("/embed", [row["text"] for row in reference["texts"]])
-        vectors: Sequence[Sequence[float]] = answer["embeddings"] if answer else ()
-        return gates.golden(vectors, [row["vector"] for row in reference["texts"]], least)
+        vectors = self._vectors([row["text"] for row in reference["texts"]])
+        precision = tags.get("tandem.precision", "")
+        return gates.reference(vectors, [row["vector"] for row in reference["texts"]], precision, budget)
+
+    def _own(self, recorded: Sequence[Recorded], budget: Budget) -> Verdict:
+        vectors = self._vectors([row.text for row in recorded])
+        return gates.own(vectors, [row.vector for row in recorded], budget("onnx.recorded_cosine_min"))
+
+    def _vectors(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        answer = self._ask("/embed", texts)
+        return answer["embeddings"] if answer else ()
 
     def _send(self, traffic: Traffic, path: str, text: str, warmup: int, count: int) -> None:
         """Texts differ, so that none is answered from memory; the first ones are not measured, but may fail."""

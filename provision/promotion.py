@@ -36,11 +36,13 @@ from provision.settings import Settings
 from provision.site import Site
 from provision.state import Run
 from provision.wait import wait_until
-from serving import lifecycle
-from serving.errors import GateFailed, ServingError, TrackingFailed
+from serving import lifecycle, recorded
+from serving.errors import GateFailed, ModelInvalid, ServingError, TrackingFailed
 from serving.gates import Verdict
 from serving.lifecycle import Move, Note
+from serving.recorded import Recorded
 from serving.registry import VERSION
+from serving.source import EMBEDDER
 from serving.tracking import Tracking, Version
 from verify import budgets
 
@@ -140,10 +142,22 @@ def _measured(desk: Desk, step: Move, version: Version) -> Sequence[Verdict]:
                 why=f"it serves {found.version or 'nothing'}; {found.why}".rstrip("; "),
                 next="invoke serving.status",
             )
-        verdicts = live.verdicts(step.model, version.tags, desk.budget)
+        verdicts = live.verdicts(step.model, version.tags, _recorded(desk, step, version), desk.budget)
     for one in verdicts:
         say.line("serving", "ok" if one.passed else "fail", f"{stage} {one.gate:<7} {one.found}")
     return verdicts
+
+
+def _recorded(desk: Desk, step: Move, version: Version) -> Sequence[Recorded]:
+    """Of an embedder. Raises CheckFailed when its files are not those that were registered."""
+    try:
+        return recorded.read(desk.mlflow, version) if step.model == EMBEDDER else ()
+    except ModelInvalid as error:
+        raise CheckFailed(
+            f"{step.model} {step.after} does not pass to {step.stage}",
+            why=str(error),
+            next=f"invoke serving.rollback --model {step.model} --stage {ladder.below(step.stage)}",
+        ) from error
 
 
 def _settle(desk: Desk, step: Move, version: Version) -> None:

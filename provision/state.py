@@ -18,7 +18,7 @@ from threading import Lock
 
 from provision import say
 from provision.errors import RunLocked
-from provision.settings import Settings
+from provision.platform_settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

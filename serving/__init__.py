@@ -7,4 +7,4 @@ wrong is one of errors, and leaves as one of problems.
 `stages` needs the standard library only, so the platform's own environment can read the table.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -21,7 +21,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     stage: Literal["testing", "staging", "canary", "production"] = "testing"
-    model_dir: Path = Path("/models/embedder")
+    model_dir: Path = Path("/models/embedder-fp32")
     summarizer_dir: Path | None = None  # unset: this process serves embeddings only
     poll_s: float = Field(15.0, gt=0.0, le=3600.0)  # between two looks for another version
     host: str = "0.0.0.0"  # a pod has one address; the cluster decides who reaches it

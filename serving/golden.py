@@ -1,6 +1,7 @@
 """Recorded vectors: the texts and the fp64 reference's answers that every load of a model is held against.
 
-`golden.json` beside this file is the one of the published model; an export writes the same file into the model folder.
+`golden.json` beside this file is the one of the published model in fp32, whose export writes the same file into its
+folder; one of another precision records its own vectors.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from serving.errors import ModelInvalid
 
 FILE = "golden.json"
-GATE = 0.9999  # least cosine to a recorded vector, for fp32
+GATE = 0.9999  # least cosine to a vector that the model itself records, in any precision
 
 
 class _Frozen(BaseModel):

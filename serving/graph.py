@@ -1,4 +1,4 @@
-"""Build the ONNX graph of a BERT encoder with mean pooling and L2 normalisation, opset 17, no tracing, no torch.
+"""Build the ONNX graph of a BERT encoder with mean pooling and L2 normalisation, opset 18, no tracing, no torch.
 
 Inputs `input_ids` and `attention_mask`, both int64 [batch, tokens]; output `embedding`, float32 [batch, hidden].
 Query, key and value share one product. GELU is the exact one (Erf). Only standard operators, so that every execution
@@ -19,8 +19,8 @@ from onnx import TensorProto, helper
 
 from serving.weights import Bert
 
-OPSET = 17
-IR_VERSION = 8  # what opset 17 came with: older runtimes read it too
+OPSET = 18
+IR_VERSION = 8  # what opset 18 came with: older runtimes read it too
 ALIGNMENT = 65536  # of a tensor in the data file, so that it can be mapped as it lies
 MASKED = -10000.0  # exp() of it is exactly 0 in fp32, and it still fits fp16
 
@@ -33,6 +33,8 @@ class Graph:
     tensors: list[onnx.TensorProto] = field(default_factory=list)
     data: bytearray = field(default_factory=bytearray)
     domains: tuple[str, ...] = ()
+    opset: int = OPSET
+    known: list[onnx.ValueInfoProto] = field(default_factory=list)  # shapes that no inference would find
 
     def node(self, kind: str, inputs: list[str], out: str, **attributes: Any) -> str:
         """Append an operator with one output and give that output's name."""
@@ -183,7 +185,7 @@ def pool(graph: Graph, state: str, mask: str) -> str:
     total = graph.node("ReduceSum", [graph.node("Mul", [state, column], "pool.kept"), axis], "pool.total", keepdims=0)
     count = graph.node("ReduceSum", [mask, axis], "pool.count", keepdims=1)
     mean = graph.node("Div", [total, count], "pool.mean")
-    return graph.node("Div", [mean, graph.node("ReduceL2", [mean], "pool.length", axes=[1], keepdims=1)], "embedding")
+    return graph.node("Div", [mean, graph.node("ReduceL2", [mean, axis], "pool.length", keepdims=1)], "embedding")
 
 
 def _model(graph: Graph, name: str, dims: list[str | int]) -> onnx.ModelProto:
@@ -192,8 +194,8 @@ def _model(graph: Graph, name: str, dims: list[str | int]) -> onnx.ModelProto:
         for given in ("input_ids", "attention_mask")
     ]
     output = helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
-    made = helper.make_graph(graph.nodes, "embedder", inputs, [output], graph.tensors)
-    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in graph.domains)]
+    made = helper.make_graph(graph.nodes, "embedder", inputs, [output], graph.tensors, value_info=graph.known)
+    opsets = [helper.make_opsetid("", graph.opset), *(helper.make_opsetid(domain, 1) for domain in graph.domains)]
     return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tandem")
 
 

@@ -59,6 +59,25 @@ class Router:
     service = "serving"  # name of the Service in namespace `serving`
 
 
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Of the embedder that a platform begins with: where a CPU runs it, and where a GPU does."""
+
+    cpu: str
+    gpu: str
+
+
+def load_precision(path: Path = PATH) -> Precision:
+    """Raises StagesInvalid, naming the key, or OSError."""
+    with path.open("rb") as file:
+        raw = tomllib.load(file).get("precision", {})
+    _same("precision", raw.keys(), [f.name for f in fields(Precision)], path)
+    for key, known in _PRECISIONS.items():
+        if raw[key] not in known:
+            raise StagesInvalid(f"{path.name}: precision.{key}: expected one of {known}, got {raw[key]!r}")
+    return Precision(**raw)
+
+
 def load_router(path: Path = PATH) -> Router:
     """Raises StagesInvalid, naming the key, or OSError."""
     with path.open("rb") as file:
@@ -92,6 +111,7 @@ def _stage(name: str, raw: dict[str, Any], path: Path) -> Stage:
     return Stage(name=name, resources=resources, env=_env(where, raw["env"], path), **numbers)
 
 
+_PRECISIONS = {"cpu": ("fp32", "int8"), "gpu": ("fp32",)}  # what the image has a folder of, and what can run it
 _NUMBERS = ("port", "replicas", "gpu_shares", "gpu_memory_mib")
 
 

@@ -17,7 +17,14 @@ from tests.mlflow_double import Mlflow
 OPTIONS = Options(env="rehearsal")
 REFERENCE = json.loads(GOLDEN.read_text())
 RIGHT = [row["vector"] for row in REFERENCE["texts"]]
+WRONG = [[-x for x in vector] for vector in RIGHT]
 MIB = 2**20
+
+
+def recorded(vectors: Sequence[Any]) -> str:
+    """golden.json of a version which says that its vectors are these."""
+    texts = [{"text": row["text"], "vector": vector} for row, vector in zip(REFERENCE["texts"], vectors, strict=True)]
+    return json.dumps({"texts": texts})
 
 
 @dataclass

@@ -64,8 +64,10 @@ def test_every_image_that_a_chart_names_is_in_the_lock() -> None:
     assert not sorted(pair for pair in named if pair[1] not in refs)
 
 
-def test_whatever_the_exporter_imports_decides_the_model() -> None:
-    layer = lock.load().layers["serving-model"]
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_whatever_the_exporter_imports_decides_the_model(precision: str) -> None:
+    layer = lock.load().layers[f"serving-model-{precision}"]
+    assert layer.args == ("--precision", precision)
     assert lock.sources(ROOT / layer.source, layer.pattern) == _imported(layer.module)
 
 
@@ -153,6 +155,27 @@ def test_an_image_changes_with_its_binary_and_a_layer_with_its_files(tmp_path: P
     assert ours.layer_key("code", tmp_path) == before
     (tmp_path / "code" / "a.py").write_text("2")
     assert ours.layer_key("code", tmp_path) != before
+
+
+def test_what_records_its_own_figures_is_made_again_on_another_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = lock.parse(TEXT)
+    asked = lock.parse(TEXT.replace('kind = "tree"', 'kind = "tree"\nargs = ["--precision", "int8"]'))
+    measured = lock.parse(TEXT.replace('kind = "tree"', 'kind = "tree"\nmeasured = true'))
+    here = {one.layer_key("code", tmp_path) for one in (plain, asked, measured)}
+    monkeypatch.setattr(lock, "extensions", lambda: "avx2 fma")
+    there = {one.layer_key("code", tmp_path) for one in (plain, asked, measured)}
+    assert (len(here), len(here & there)) == (3, 2)
+    assert measured.layer_key("code", tmp_path) not in here
+
+
+def test_the_processor_is_known_by_its_vector_instructions(tmp_path: Path) -> None:
+    about = tmp_path / "cpuinfo"
+    about.write_text("model name\t: x\nflags\t\t: fpu sse2 avx512_vnni avx2 fma amx_int8 rdtscp\n\nflags\t\t: fpu\n")
+    assert lock.extensions(about) == "amx_int8 avx2 avx512_vnni fma"
+    about.write_text("processor : 0\n")
+    assert lock.extensions(about) == ""
 
 
 def test_repository_paths_drop_the_host() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provision import demolition
-from provision.errors import PreconditionMissing
+from provision.errors import CommandFailed, DeadlineExceeded, PlatformError, PreconditionMissing
 from provision.step import AnyStep
 from provision.steps import charts, kubespray, network, nodes, secrets, tunnel
 
@@ -42,3 +42,16 @@ def test_everything_else_is_and_a_cluster_that_does_not_answer_stops_nothing(
 ) -> None:
     assert demolition._undo(step, site(servers), False) == []
     assert asked == [step.NAME]
+
+
+@pytest.mark.parametrize("error", [CommandFailed("ssh: exit code 255"), DeadlineExceeded("ssh: not within 60 s")])
+def test_servers_that_do_not_answer_are_destroyed_all_the_same(
+    error: PlatformError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def undo(_step: AnyStep, _site: Any, *, data: bool) -> list[Any]:
+        raise error
+
+    monkeypatch.setattr(demolition, "undo", undo)
+    assert demolition._undo(tunnel, site(servers=3), False) == []
+    with pytest.raises(type(error)):
+        demolition._undo(nodes, site(servers=3), False)

@@ -25,7 +25,8 @@ WANTED = {"server": 2, "port": 2, "floating IP": 1, "volume": 1}
 
 
 def release(*stages: str) -> list[Any]:
-    container = {"name": "serving", "image": "ghcr.io/tandem/serving:1", "env": [{"name": "STAGE", "value": "x"}]}
+    env = [{"name": "STAGE", "value": "x"}, {"name": "MODEL_DIR", "value": "/models/embedder-int8"}]
+    container = {"name": "serving", "image": "ghcr.io/tandem/serving:1", "env": env}
     return [
         {"kind": "Service", "metadata": {"name": f"serving-{stages[0]}"}},
         *(
@@ -44,7 +45,9 @@ def test_only_one_stage_is_spoiled() -> None:
     staging, canary = (item["spec"]["template"]["spec"] for item in objects[1:])
     assert "initContainers" not in staging
     assert canary["initContainers"][0]["image"] == canary["containers"][0]["image"]
-    assert {"name": "MODEL_DIR", "value": "/wrong/embedder"} in canary["containers"][0]["env"]
+    assert canary["initContainers"][0]["command"][-2:] == ["/models/embedder-int8", "/wrong/embedder"]
+    folders = [one["value"] for one in canary["containers"][0]["env"] if one["name"] == "MODEL_DIR"]
+    assert folders == ["/wrong/embedder"]
     assert canary["volumes"] == [{"name": "wrong", "emptyDir": {}}]
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provision.errors import PreconditionMissing, UsageError
+from provision.errors import DeadlineExceeded, PreconditionMissing, UsageError
 from provision.settings import load
+from provision.wait import wait_until
 from rehearsal.clouds import access
 from rehearsal.clouds.access import Access
 from rehearsal.clouds.layout import Places
 from rehearsal.clouds.services import faults as told
 from rehearsal.clouds.sites import SITES
-from rehearsal.faults import catalogue, provider, switch, tell
+from rehearsal.faults import catalogue, effects, provider, switch, tell
 from rehearsal.faults.catalogue import FAULTS, Fault
 from rehearsal.faults.credential import Locked, WrongSecret
 from rehearsal.faults.effects import Frozen, Keys, Killed
@@ -74,6 +76,32 @@ def test_what_happens_once_is_not_on_afterwards(places: Places, recorder: Record
     assert [state.since for state in switch.listed(places)] == ["", ""]
 
 
+def test_a_fault_that_cannot_be_taken_back_stays_on_and_keeps_no_other_on(
+    places: Places, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck(Recorder):
+        def off(self, ground: Ground, name: str, memory: dict[str, Any]) -> None:
+            raise DeadlineExceeded("it is still there")
+
+    faults = {"stuck": Fault("stuck", "chi-uc", "something", Stuck()), "it": Fault("it", "chi-uc", "else", recorder)}
+    monkeypatch.setattr(switch, "FAULTS", faults)
+    for name in faults:
+        switch.on(places, name)
+    with pytest.raises(DeadlineExceeded, match="still there"):
+        switch.off(places)
+    assert [(state.name, bool(state.since)) for state in switch.listed(places)] == [("stuck", True), ("it", False)]
+
+
+def test_a_killed_service_is_mended_when_another_process_serves(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int | None] = [7, None, None, 8]
+    monkeypatch.setattr(Ground, "serving_pid", lambda _self, _service: pids.pop(0))
+    monkeypatch.setattr(effects, "wait_until", partial(wait_until, sleep=lambda _s: None))
+    Killed("nova").off(Ground(places, "kvm-tacc"), "nova-killed", {"pid": 7})
+    assert pids == []
+
+
 def test_a_fault_that_is_none_is_a_wrong_command(places: Places) -> None:
     with pytest.raises(UsageError) as caught:
         switch.on(places, "nova-kiled")
@@ -120,7 +148,10 @@ def test_a_wrong_secret_is_put_right_again(places: Places) -> None:
     before = places.clouds_file.read_text()
     WrongSecret().on(Ground(places, "kvm-tacc"), "wrong-credential")
     clouds = json.loads(places.clouds_file.read_text())["clouds"]
-    assert [clouds[site]["auth"]["application_credential_secret"] for site in SITES] == ["wrong", "right-chi-uc"]
+    wrong, right = (clouds[site]["auth"]["application_credential_secret"] for site in SITES)
+    assert (wrong[:5], right) == ("wrong", "right-chi-uc")
+    WrongSecret().on(Ground(places, "kvm-tacc"), "wrong-credential")
+    assert wrong not in places.clouds_file.read_text()
     WrongSecret().off(Ground(places, "kvm-tacc"), "wrong-credential", {})
     assert json.loads(places.clouds_file.read_text()) == json.loads(before)
     assert places.clouds_file.stat().st_mode & 0o777 == 0o600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ from serving import lifecycle
 from serving.lifecycle import Move, Note
 from serving.stages import NAMES
 from tests.mlflow_double import write_model
-from tests.promotion_doubles import OPTIONS, REFERENCE, RIGHT, Stage, World
+from tests.promotion_doubles import OPTIONS, REFERENCE, RIGHT, WRONG, Stage, World, recorded
 
 NOTE = Note("somebody", "2026-11-25T12:00:00Z", "a test")
 
@@ -38,7 +38,8 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     made, clock = World(), [0.0]
     for model in lifecycle.MODELS:
         for number in ("1", "2"):
-            folder = write_model(tmp_path / model / number, number, name=REFERENCE["model"])
+            files = {"name": REFERENCE["model"], "golden.json": recorded(RIGHT)}
+            folder = write_model(tmp_path / model / number, number, **files)
             lifecycle.register(made.mlflow.tracking, model, folder, NOTE)
             for tag in made.mlflow.models[model][-1]["tags"]:
                 tag["value"] = REFERENCE["model"] if tag["key"] == "tandem.name" else tag["value"]
@@ -74,17 +75,18 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     return made
 
 
+ROUNDED = [[*vector[:-1], vector[-1] + 0.1] for vector in RIGHT]  # by a cosine of about 0.995
 SITES: Mapping[str, Any] = dict.fromkeys(load("rehearsal").sites)
 
 
 def test_a_version_that_passes_goes_up_and_its_way_is_written_down(world: World) -> None:
     told = world.promote()
     assert (told["stage"], told["before"], told["after"], told["exit_code"]) == ("staging", "1", "2", 0)
-    assert [one["gate"] for one in told["gates"]] == ["golden", "p50", "p95", "errors", "memory"]
+    assert [one["gate"] for one in told["gates"]] == ["golden", "recorded", "p50", "p95", "errors", "memory"]
     assert (world.aliases["staging"], world.aliases["staging-previous"]) == ("2", "1")
     note = json.loads(world.mlflow.tags("embedder", "2")["tandem.staging"])
     assert note["why"] == "it is better" and "@" in note["who"] and note["at"].endswith("Z")
-    assert set(note["gates"]) == {"golden", "p50", "p95", "errors", "memory"}
+    assert set(note["gates"]) == {"golden", "recorded", "p50", "p95", "errors", "memory"}
 
 
 def test_a_version_climbs_to_production_one_stage_at_a_time(world: World) -> None:
@@ -99,7 +101,8 @@ def test_a_summarizer_passes_gates_of_its_own(world: World) -> None:
 
 
 BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
-    "wrong vectors": ({"vectors": [[-x for x in vector] for vector in RIGHT]}, "golden"),
+    "wrong vectors": ({"vectors": WRONG}, "golden"),
+    "vectors of another version": ({"vectors": [[x + 0.001 for x in vector] for vector in RIGHT]}, "recorded"),
     "too few vectors": ({"vectors": RIGHT[:1]}, "golden"),
     "slow": ({"took_s": 2.0}, "p95"),
     "failing": ({"status": 500}, "errors"),
@@ -117,6 +120,36 @@ def test_a_bad_version_goes_nowhere(how: Mapping[str, Any], gate: str, world: Wo
     assert f"{gate}: " in refused.value.why
     assert refused.value.next == "invoke serving.rollback --model embedder --stage testing"
     assert world.aliases == before
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_wrong_version_that_vouches_for_itself_goes_nowhere(precision: str, world: World, tmp_path: Path) -> None:
+    """Its vectors are those that it records, and int8's bound is the wider one: the reference is not its own word."""
+    add(world, tmp_path / "wrong", WRONG, precision)
+    with pytest.raises(CheckFailed) as refused:
+        world.promote()
+    assert "golden: " in refused.value.why and "recorded: " not in refused.value.why
+
+
+def test_int8_may_differ_from_the_reference_as_far_as_rounding_goes(world: World, tmp_path: Path) -> None:
+    add(world, tmp_path / "rounded", ROUNDED, "int8")
+    assert world.promote()["after"] == "3"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int4"])
+def test_nothing_else_may(precision: str, world: World, tmp_path: Path) -> None:
+    add(world, tmp_path / "rounded", ROUNDED, precision)
+    with pytest.raises(CheckFailed) as refused:
+        world.promote()
+    assert "golden: " in refused.value.why and "recorded: " not in refused.value.why
+
+
+def test_files_that_are_not_those_registered_are_found_out(world: World) -> None:
+    for name in [name for name in world.mlflow.artifacts if name.endswith("golden.json")]:
+        world.mlflow.artifacts[name] = recorded(WRONG).encode()
+    with pytest.raises(CheckFailed, match="does not pass to staging") as refused:
+        world.promote()
+    assert refused.value.why == "embedder 2: golden.json is not the one that was registered"
 
 
 def test_what_is_measured_is_what_serves(world: World) -> None:
@@ -204,3 +237,13 @@ def test_the_stages_side_by_side_know_what_their_aliases_name(world: World) -> N
     assert len(known["testing", "summarizer"].digest) == 64
     world.mlflow.is_down = True
     assert stages.named(site) == {}
+
+
+def add(world: World, folder: Path, vectors: Sequence[Any], precision: str) -> None:
+    """Register a version that records these vectors; testing serves it, and them."""
+    write_model(folder, "3", **{"golden.json": recorded(vectors)})
+    about = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(about | {"name": REFERENCE["model"], "precision": precision}))
+    version = lifecycle.register(world.mlflow.tracking, "embedder", folder, NOTE)
+    lifecycle.move(world.mlflow.tracking, Move("embedder", "testing", "2", version.number), NOTE)
+    world.stages["testing"].vectors = vectors

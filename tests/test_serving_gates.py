@@ -8,8 +8,10 @@ import pytest
 
 from serving import gates
 from serving.gates import Memory, Verdict
+from verify import budgets
 
 NAN, ONE, OTHER = math.nan, [1.0, 0.0], [0.0, 1.0]
+BESIDE, FAR = ([x, math.sqrt(1 - x * x)] for x in (0.99, 0.97))  # unit vectors at that cosine to ONE
 
 CASES: dict[str, tuple[Verdict, bool]] = {
     "the recorded vectors": (gates.golden([ONE, OTHER], [ONE, OTHER], 0.999), True),
@@ -20,6 +22,18 @@ CASES: dict[str, tuple[Verdict, bool]] = {
     "without a direction": (gates.golden([[0.0, 0.0]], [ONE], 0.0001), False),
     "not a number": (gates.golden([[NAN, 0.0]], [ONE], 0.999), False),
     "a number among good ones is none": (gates.golden([ONE, [NAN, 0.0]], [ONE, OTHER], 0.0), False),
+    "near enough on average": (gates.golden([ONE, ONE], [ONE, BESIDE], 0.98, 0.994), True),
+    "near enough each, too far on average": (gates.golden([ONE, ONE], [BESIDE, BESIDE], 0.98, 0.994), False),
+    "rounded, as int8 may be": (gates.reference([ONE, ONE], [ONE, BESIDE], "int8", budgets.read), True),
+    "rounded, and said to be fp32": (gates.reference([ONE, ONE], [ONE, BESIDE], "fp32", budgets.read), False),
+    "rounded, and said to be fp16": (gates.reference([ONE, ONE], [ONE, BESIDE], "fp16", budgets.read), False),
+    "rounded too much on average": (gates.reference([ONE, ONE], [BESIDE, BESIDE], "int8", budgets.read), False),
+    "rounded too much once": (gates.reference([ONE] * 99, [ONE] * 98 + [FAR], "int8", budgets.read), False),
+    "exact": (gates.reference([ONE], [ONE], "fp32", budgets.read), True),
+    "of a precision without bounds": (gates.reference([ONE], [ONE], "int4", budgets.read), False),
+    "of no precision": (gates.reference([ONE], [ONE], "", budgets.read), False),
+    "its own vectors": (gates.own([ONE], [ONE], 0.9999), True),
+    "its own vectors, moved by rounding": (gates.own([ONE], [BESIDE], 0.9999), False),
     "as likely as recorded": (gates.proof(0.004, 0.01), True),
     "less likely": (gates.proof(0.02, 0.01), False),
     "nothing was proven": (gates.proof(NAN, 0.01), False),

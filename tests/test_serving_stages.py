@@ -43,6 +43,26 @@ def test_a_wrong_table_names_the_key(tmp_path: Path, old: str, new: str, message
         stages.load(path)
 
 
+def test_a_cpu_begins_with_int8_and_a_gpu_with_fp32() -> None:
+    assert stages.load_precision() == stages.Precision(cpu="int8", gpu="fp32")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('cpu = "int8"', 'cpu = "int4"', "precision.cpu: expected one of"),
+        ('gpu = "fp32"', 'gpu = "int8"', "precision.gpu: expected one of"),
+        ('gpu = "fp32"', "", r"precision: missing \['gpu'\]"),
+    ],
+)
+def test_a_wrong_precision_names_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "stages.toml"
+    assert old in TEXT
+    path.write_text(TEXT.replace(old, new), encoding="utf-8")
+    with pytest.raises(stages.StagesInvalid, match=message):
+        stages.load_precision(path)
+
+
 def test_the_router_has_a_port_of_its_own_and_gives_the_canary_a_small_share() -> None:
     router = stages.load_router()
     assert router.port not in {stage.port for stage in stages.load()}

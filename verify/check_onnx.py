@@ -17,13 +17,16 @@ from typing import Any
 
 import pytest
 
-from provision import stages
+from provision import promotion, stages
 from provision.forwarding import forwarded, row, target
 from provision.settings import Settings
 from provision.site import Site
-from serving import gates, lifecycle
-from serving.gates import Memory
+from serving import gates, lifecycle, recorded
+from serving.gates import Memory, Verdict
+from serving.recorded import Recorded
+from serving.source import EMBEDDER
 from serving.stages import Stage, load, load_router
+from serving.tracking import Version
 
 SERVING = Path(__file__).resolve().parent.parent / "serving"
 GOLDEN = json.loads((SERVING / "golden.json").read_text())
@@ -74,6 +77,22 @@ class Endpoint:
         return gates.resident_mib(self.connection.getresponse().read().decode())
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The embedder's version that a stage's alias names, and what it records of itself."""
+
+    version: Version
+    texts: Sequence[Recorded]
+
+
+@pytest.fixture(scope="module")
+def published(stage: Stage, both: tuple[Site, Site]) -> Published:
+    """From MLflow; an alias that is missing fails the checks that need it."""
+    with promotion.opened(both[0]) as mlflow:
+        version = mlflow.version(EMBEDDER, mlflow.aliases(EMBEDDER)[stage.name])
+        return Published(version, recorded.read(mlflow, version))
+
+
 @pytest.fixture(scope="module")
 def endpoint(stage: Stage, both: tuple[Site, Site], budget: Callable[[str], float]) -> Iterator[Endpoint]:
     """The stage, reachable on a loopback port while its checks run."""
@@ -82,6 +101,13 @@ def endpoint(stage: Stage, both: tuple[Site, Site], budget: Callable[[str], floa
         connection = HTTPConnection("127.0.0.1", port, timeout=budget("onnx.request_deadline_s"))
         yield Endpoint(stage, connection)
         connection.close()
+
+
+def reference(endpoint: Endpoint, budget: Callable[[str], float]) -> Verdict:
+    """The recorded texts of this checkout, with the bounds of the precision that the answer names."""
+    answer = endpoint.embed([text["text"] for text in GOLDEN["texts"]])
+    wanted = [text["vector"] for text in GOLDEN["texts"]]
+    return gates.reference(answer.body["embeddings"], wanted, answer.headers.get("x-model-precision", ""), budget)
 
 
 def test_stage_is_ready(endpoint: Endpoint, figure: Callable[[str], None]) -> None:
@@ -98,20 +124,32 @@ def test_stage_is_ready(endpoint: Endpoint, figure: Callable[[str], None]) -> No
 def test_vectors_agree_with_the_reference(
     endpoint: Endpoint, budget: Callable[[str], float], figure: Callable[[str], None]
 ) -> None:
-    """Against the fp64 reference of this checkout, not against what the pod brings along."""
-    texts = GOLDEN["texts"]
-    vectors = endpoint.embed([text["text"] for text in texts]).body["embeddings"]
-    verdict = gates.golden(vectors, [text["vector"] for text in texts], budget("onnx.cosine_min"))
+    """Against the fp64 reference of this checkout, not against what the pod brings along; as near as its precision."""
+    verdict = reference(endpoint, budget)
     figure(verdict.found)
     assert verdict.passed, verdict.found
 
 
-def test_answers_name_the_published_model(endpoint: Endpoint, figure: Callable[[str], None]) -> None:
-    """Name, version and precision in the headers are those of the reference."""
+def test_vectors_are_those_that_the_version_records(
+    endpoint: Endpoint, published: Published, budget: Callable[[str], float], figure: Callable[[str], None]
+) -> None:
+    """Of the version that the alias names, from its files in MLflow: whatever its precision, it repeats itself."""
+    vectors = endpoint.embed([one.text for one in published.texts]).body["embeddings"]
+    verdict = gates.own(vectors, [one.vector for one in published.texts], budget("onnx.recorded_cosine_min"))
+    figure(f"version {published.version.number}: {verdict.found}")
+    assert verdict.passed, verdict.found
+
+
+def test_answers_name_the_published_model(
+    endpoint: Endpoint, published: Published, figure: Callable[[str], None]
+) -> None:
+    """Name, version and precision in the headers are those of the version in MLflow, and the reference is of it."""
     headers = endpoint.embed([TEXT]).headers
     told = [headers.get(f"x-{name}", "") for name in ("model-name", "model-version", "model-precision", "stage")]
     figure(" ".join(told))
-    assert told == [GOLDEN["model"], GOLDEN["version"], GOLDEN["precision"], endpoint.stage.name]
+    named = [published.version.tags[f"tandem.{key}"] for key in ("name", "version", "precision")]
+    assert told == [*named, endpoint.stage.name]
+    assert named[0] == GOLDEN["model"]
 
 
 @pytest.mark.parametrize("model", lifecycle.MODELS)
@@ -183,11 +221,9 @@ def test_the_router_passes_requests_on(
     with forwarded(both[1], where) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=budget("onnx.request_deadline_s"))
         router = Endpoint(STAGES["production"], connection)
-        texts = GOLDEN["texts"]
-        vectors = router.embed([text["text"] for text in texts]).body["embeddings"]
+        verdict = reference(router, budget)
         told = router.ask("GET", "/readyz").body
         connection.close()
-    verdict = gates.golden(vectors, [text["vector"] for text in texts], budget("onnx.cosine_min"))
     figure(f"{verdict.found}; shares of the canary {told['canary_share']}")
     assert verdict.passed, verdict.found
     assert (told["ready"], told["lost"]) == (True, {})

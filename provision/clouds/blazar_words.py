@@ -55,7 +55,7 @@ def parse_lease(found: Mapping[str, Any], now: datetime) -> Lease:
     end = _date(found["end_date"])
     return Lease(
         name=found["name"],
-        status=found["status"],
+        status="ACTIVE" if _stands(found) else found["status"],
         hours_left=max(0.0, (end - now).total_seconds() / 3600),
         reservations=tuple(_parse_reservation(reservation) for reservation in found["reservations"]),
         id=found["id"],
@@ -100,8 +100,19 @@ def _date(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+def _stands(found: Mapping[str, Any]) -> bool:
+    """Whether a lease in ERROR still holds what it reserved: Blazar leaves one so when a plugin refuses a change.
+
+    Its servers go on, its end comes in time, and the next change that is granted makes it ACTIVE again.
+    """
+    held = [reservation["status"] for reservation in found["reservations"]]
+    ends = [event["status"] for event in found.get("events", ()) if event["event_type"] == "end_lease"]
+    return found["status"] == "ERROR" and set(held) == {"active"} and ends == ["UNDONE"]
+
+
 def _why(found: Mapping[str, Any]) -> str:
     """What is wrong: reservations that are not well, hosts that Blazar lost, events that failed."""
+    refused = ["ERROR since a change that was refused; what it reserved is active"] if _stands(found) else []
     bad = [
         f"reservation of {held['resource_type']} {held['status']}"
         for held in found["reservations"]
@@ -113,7 +124,7 @@ def _why(found: Mapping[str, Any]) -> str:
         if held.get("missing_resources")
     ]
     events = [f"event {event['event_type']} failed" for event in found.get("events", ()) if event["status"] == "ERROR"]
-    return "; ".join((*bad, *lost, *events))
+    return "; ".join((*refused, *bad, *lost, *events))
 
 
 def _parse_reservation(found: Mapping[str, Any]) -> Reservation:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,7 @@ from rehearsal.artifacts.layers import NOISE
 
 LOCK = Path(__file__).with_name("artifacts.lock.toml")
 FILES = Path(__file__).with_name("files")
+CPUINFO = Path("/proc/cpuinfo")
 UNRESOLVED = "unresolved"
 RECIPE = 2  # raise when layer or image writing changes its output for the same inputs
 
@@ -85,6 +87,7 @@ class Layer(_Model):
     """One named layer. keep, drop: globs on paths without a leading slash; pattern: see `sources`. users: name -> uid.
 
     append: text put after a file. applets: a busybox whose applets get links. compile: a folder of Python to compile.
+    args: of an export's module. measured: it records what this processor computes, so another one makes another.
     """
 
     name: str
@@ -100,6 +103,8 @@ class Layer(_Model):
     compile: str = ""
     requirements: str = ""
     module: str = ""
+    args: tuple[str, ...] = ()
+    measured: bool = False
     source: str = ""
     pattern: tuple[str, ...] = ()
     into: str = ""
@@ -172,7 +177,9 @@ class Lock(_Model):
                 f"{path}:{file_hash(root / layer.source / path)}"
                 for path in sources(root / layer.source, layer.pattern)
             ]
-        return digest_of([RECIPE, NOISE if layer.kind == "debian" else (), layer.model_dump(), texts])
+        unused = {field for field in ("args", "measured") if not getattr(layer, field)}
+        texts += [f"processor:{extensions()}"] if layer.measured else []
+        return digest_of([RECIPE, NOISE if layer.kind == "debian" else (), layer.model_dump(exclude=unused), texts])
 
     def key(self, root: Path) -> str:
         """The same over everything: binaries, layers, images, served files."""
@@ -195,6 +202,12 @@ def sources(folder: Path, pattern: Iterable[str]) -> list[str]:
     globs = tuple(pattern) or ("*.py",)
     found = {path for glob in globs for path in (folder.glob(glob) if "/" in glob else folder.rglob(glob))}
     return sorted(str(path.relative_to(folder)) for path in found if path.is_file())
+
+
+def extensions(about: Path = CPUINFO) -> str:
+    """The processor's vector instructions, by which runtimes choose how they compute and so the last bits of it."""
+    flags = re.search(r"^flags\s*:(.*)$", about.read_text(encoding="utf-8"), re.MULTILINE)
+    return " ".join(sorted(re.findall(r"\b(?:fma|avx\w*|amx\w*)\b", flags[1]))) if flags else ""
 
 
 def file_hash(path: Path) -> str:

@@ -50,7 +50,7 @@ def packages(layer: Layer, root: Path, tree: Path, log: Path) -> Iterator[Entry]
 
 
 def export(layer: Layer, root: Path, tree: Path, scratch: Path, log: Path) -> Iterator[Entry]:
-    """Run `python -m <module> --out <folder>` in a venv of its own and take what it writes."""
+    """Run `python -m <module> <args> --out <folder>` in a venv of its own and take what it writes."""
     venv = scratch / "venv"
     shell.run([_uv(), "venv", "-q", "--python", sys.executable, venv], deadline_s=120, log=log)
     shell.run(
@@ -73,7 +73,7 @@ def export(layer: Layer, root: Path, tree: Path, scratch: Path, log: Path) -> It
     out = tree / layer.into
     out.mkdir(parents=True)
     shell.run(
-        [venv / "bin" / "python", "-m", layer.module, "--out", out],
+        [venv / "bin" / "python", "-m", layer.module, *layer.args, "--out", out],
         deadline_s=EXPORT_S,
         cwd=scratch,
         log=log,

@@ -94,7 +94,7 @@ class Tree:
         return self.file("run", service + ".ready")
 
     def deaths_file(self, service: str) -> Path:
-        """How often a service has died under the present parent; absent means never."""
+        """How often a service has died in a row under the present parent; absent means never."""
         return self.file("run", service + ".deaths")
 
     @property

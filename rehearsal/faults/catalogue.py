@@ -79,7 +79,7 @@ _FAULTS = (
     Fault("quota-servers", KVM, "the project may have one server", Quota("compute", {"instances": 1})),
     Fault("quota-volumes", KVM, "the project may have 10 GiB of volumes", Quota("block_storage", {"gigabytes": 10})),
     Fault("quota-ports", KVM, "the project may have one port", Quota("network", {"port": 1})),
-    Fault("nova-killed", KVM, "nova dies and comes back", Killed("nova"), once=True),
+    Fault("nova-killed", KVM, "nova dies and comes back", Killed("nova")),
     Fault("placement-frozen", KVM, "placement does not answer for 15 s", Frozen("placement", 15)),
     Fault("keystone-frozen", KVM, "keystone takes requests and does not answer", Frozen("keystone")),
     Fault("keystone-down", KVM, "keystone is unavailable", _says("keystone", "503 Service Unavailable", HTML)),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import secrets as entropy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,6 @@ from rehearsal.clouds.services import faults
 from rehearsal.faults.ground import Ground
 
 Memory = dict[str, Any]
-WRONG = "wrong"
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class WrongSecret:
     """clouds.yaml has another secret for the site: what a person does who mistypes it, or whose credential is old."""
 
     def on(self, ground: Ground, name: str) -> Memory:
-        """The right one is where the seeding left it."""
-        self._write(ground, WRONG)
+        """The right one is where the seeding left it. Each wrong one is another: tandem tries none twice, ever."""
+        self._write(ground, f"wrong-{entropy.token_hex(4)}")
         return {}
 
     def off(self, ground: Ground, name: str, memory: Memory) -> None:

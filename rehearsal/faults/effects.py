@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from provision import shell
+from provision.wait import never, wait_until
 from rehearsal.clouds.services import faults
 from rehearsal.faults.ground import Ground
 
 Memory = dict[str, Any]
+BACK_S = 120.0
 
 
 class Effect(Protocol):
@@ -86,8 +88,16 @@ class Killed:
 
     def on(self, ground: Ground, name: str) -> Memory:
         """SIGKILL."""
-        ground.signal(self.service, signal.SIGKILL)
-        return {}
+        return {"pid": ground.signal(self.service, signal.SIGKILL)}
 
     def off(self, ground: Ground, name: str, memory: Memory) -> None:
-        """It is back by itself."""
+        """It comes back by itself: wait until another process serves. Raises DeadlineExceeded."""
+        wait_until(
+            f"{ground.site}: {self.service} serves again",
+            lambda: ground.serving_pid(self.service),
+            lambda pid: pid not in (None, memory["pid"]),
+            never,
+            deadline_s=BACK_S,
+            every_s=0.5,
+            next=f"tail {ground.tree.file('log', self.service)}.out",
+        )

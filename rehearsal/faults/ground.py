@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provision.errors import PreconditionMissing
-from rehearsal.clouds import access, state
+from rehearsal.clouds import access, process, state
 from rehearsal.clouds.layout import Places, Tree
 from rehearsal.clouds.services import seed
 from rehearsal.clouds.sites import SITES, CloudSite
@@ -57,6 +57,13 @@ class Ground:
             for lease in found
             if lease["status"] == "ACTIVE" and any(held["resource_type"] == kind for held in lease["reservations"])
         ]
+
+    def serving_pid(self, service: str) -> int | None:
+        """The process that serves, None while none does."""
+        try:
+            return int(self.tree.ready_file(service).read_text()) if process.is_serving(self.tree, service) else None
+        except (OSError, ValueError):  # it died in between
+            return None
 
     def signal(self, service: str, number: int) -> int:
         """To one service of the tree; returns its pid. Raises PreconditionMissing when it does not run."""

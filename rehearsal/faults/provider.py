@@ -12,10 +12,10 @@ from provision.errors import PreconditionMissing
 from rehearsal import hosts
 from rehearsal.clouds.services.servers import machine_name
 from rehearsal.clouds.sites import RESERVABLE
+from rehearsal.faults import foreign
 from rehearsal.faults.ground import LEASES, Ground
 
 Memory = dict[str, Any]
-HOURS = 24
 HOST, FLAVOR, FLOATING = "physical:host", "flavor:instance", "virtual:floatingip"
 
 
@@ -35,11 +35,12 @@ class AllHostsLeased:
             "hypervisor_properties": "",
             "resource_properties": f'["=", "$node_type", "{self.node_type}"]',
         }
-        return {"lease": _leased(ground, name, held)}
+        foreign.take(ground, name, held)
+        return {}
 
     def off(self, ground: Ground, name: str, memory: Memory) -> None:
         """Given back."""
-        _given_back(ground, memory)
+        foreign.give_back(ground, name)
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,18 @@ class AllAddressesLeased:
 
     def on(self, ground: Ground, name: str) -> Memory:
         """Blazar gives a number or nothing: the largest number that it gives."""
-        admin = ground.admin()
-        network = admin.network.find_network("public", ignore_missing=False).id
+        network = ground.admin().network.find_network("public", ignore_missing=False).id
         for amount in range(len(RESERVABLE), 0, -1):
             held = {"resource_type": FLOATING, "network_id": network, "amount": amount}
-            made = ground.blazar(admin, "POST", LEASES, _body(name, held), must=False)
-            if made is not None:
-                return {"lease": made["lease"]["id"]}
-        return {}
+            if foreign.take(ground, name, held, must=False):
+                return {}
+        raise PreconditionMissing(
+            f"{ground.site}: leases hold every floating IP already", next=f"invoke lease.status --site {ground.site}"
+        )
 
     def off(self, ground: Ground, name: str, memory: Memory) -> None:
         """Given back."""
-        _given_back(ground, memory)
+        foreign.give_back(ground, name)
 
 
 @dataclass(frozen=True)
@@ -183,18 +184,3 @@ class IdleReaper:
 
     def off(self, ground: Ground, name: str, memory: Memory) -> None:
         """What was taken stays taken."""
-
-
-def _body(name: str, held: Mapping[str, object]) -> Mapping[str, object]:
-    end = (datetime.now(UTC) + timedelta(hours=HOURS)).strftime("%Y-%m-%d %H:%M")
-    return {"name": f"fault-{name}", "start_date": "now", "end_date": end, "reservations": [held], "events": []}
-
-
-def _leased(ground: Ground, name: str, held: Mapping[str, object]) -> str:
-    made = ground.blazar(ground.admin(), "POST", LEASES, _body(name, held))
-    return str(made["lease"]["id"])
-
-
-def _given_back(ground: Ground, memory: Memory) -> None:
-    if memory.get("lease"):
-        ground.blazar(ground.admin(), "DELETE", f"{LEASES}/{memory['lease']}", must=False)

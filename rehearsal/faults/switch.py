@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.errors import PreconditionMissing, UsageError
+from provision import say
+from provision.errors import PlatformError, PreconditionMissing, UsageError
 from provision.state import utc_now, write_atomic
 from rehearsal.clouds.layout import Places
 from rehearsal.faults.catalogue import FAULTS, Fault
@@ -41,14 +42,27 @@ def on(places: Places, name: str) -> State:
 
 
 def off(places: Places, name: str = "") -> list[State]:
-    """Take it back; '': every one that is on. Silent about one that is off."""
+    """Take it back; '': every one that is on. Silent about one that is off.
+
+    One that cannot be taken back stays on, keeps no other from being taken back, and is raised at the end.
+    """
     chosen = [_named(name)] if name else list(FAULTS.values())
-    mended = [fault for fault in chosen if _since(places, fault.name)]
-    for fault in mended:
+    mended: list[State] = []
+    failed: list[PlatformError] = []
+    for fault in (fault for fault in chosen if _since(places, fault.name)):
         told = json.loads(_file(places, fault.name).read_text())
-        fault.effect.off(Ground(places, fault.site), fault.name, told["memory"])
+        try:
+            fault.effect.off(Ground(places, fault.site), fault.name, told["memory"])
+        except PlatformError as stuck:
+            failed.append(stuck)
+            continue
         _file(places, fault.name).unlink()
-    return [State(fault.name, fault.site, fault.about, "") for fault in mended]
+        mended.append(State(fault.name, fault.site, fault.about, ""))
+    for error in failed[1:]:
+        say.failure(error)
+    if failed:
+        raise failed[0]
+    return mended
 
 
 def _named(name: str) -> Fault:

@@ -17,6 +17,7 @@ from rehearsal.network.namespace import exists, netns
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _BOOT_DEADLINE_S = 30.0
 _KILL_DEADLINE_S = 15.0
+_UNIT_DEADLINE_S = 60.0
 _DATA = ("containerd", "kubelet")
 
 
@@ -121,7 +122,7 @@ def disable_unit(platform: str, machine: str, unit: str) -> None:
     leader = processes.leader_pid(platform, machine)
     if leader is not None:
         inside = ("nsenter", f"--target={leader}", "--all", "--")
-        shell.run((*inside, "systemctl", "disable", "--now", "--quiet", unit), deadline_s=_KILL_DEADLINE_S)
+        shell.run((*inside, "systemctl", "disable", "--now", "--quiet", unit), deadline_s=_UNIT_DEADLINE_S)
 
 
 def _prepare(spec: HostSpec) -> None:

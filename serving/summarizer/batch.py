@@ -75,12 +75,12 @@ class Batch:
         if len(rows) == len(kept):
             return
         self._texts = [self._texts[row] for row in rows]
-        self._cross = [cross.joined(self._cross).take(rows)] if rows else []
         self._given = {}
+        self._cross = [cross.gathered(self._cross, rows)] if rows else []
 
     def _decode(self) -> None:
         if not self._given:
-            self._cross = [cross.joined(self._cross)]
+            self._cross = [cross.gathered(self._cross)]
             self._given = self._engine.put_cross(self._cross[0])
         plan = slots.plan([text.line for text in self._texts])
         feed = step_feed(

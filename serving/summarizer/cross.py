@@ -25,36 +25,35 @@ class Cross:
         places = np.arange(max(self.lengths))
         return (places < np.asarray(self.lengths)[:, None]).astype(np.int64)
 
-    def take(self, rows: Sequence[int]) -> Cross:
-        """These texts only, in this order."""
-        lengths = tuple(self.lengths[row] for row in rows)
-        longest = max(lengths)
-        return Cross(
-            tuple(key[list(rows), :, :, :longest] for key in self.keys),
-            tuple(value[list(rows), :, :longest] for value in self.values),
-            lengths,
-        )
 
+def gathered(parts: list[Cross], rows: Sequence[int] | None = None) -> Cross:
+    """These of all parts' texts in this order, or all of them, counted through the parts.
 
-def joined(parts: Sequence[Cross]) -> Cross:
-    """All texts of all parts, in order."""
-    if len(parts) == 1:
-        return parts[0]
-    lengths = tuple(length for part in parts for length in part.lengths)
-    longest = max(lengths)
+    Empties `parts`, one layer after the other: what four long texts need is never there twice."""
+    places = [(part, row) for part, each in enumerate(parts) for row in range(len(each.lengths))]
+    chosen = places if rows is None else [places[row] for row in rows]
+    lengths = tuple(parts[part].lengths[row] for part, row in chosen)
+    if len(parts) == 1 and chosen == places:
+        return parts.pop()
+    keys, values = (
+        [list(each) for each in side] for side in zip(*((one.keys, one.values) for one in parts), strict=True)
+    )
+    layers = range(len(parts[0].keys))
+    parts.clear()
+    picks = [(part, row, length) for (part, row), length in zip(chosen, lengths, strict=True)]
     return Cross(
-        tuple(_padded(arrays, longest, axis=3) for arrays in zip(*(part.keys for part in parts), strict=True)),
-        tuple(_padded(arrays, longest, axis=2) for arrays in zip(*(part.values for part in parts), strict=True)),
+        tuple(_padded([each.pop(0) for each in keys], picks, axis=3) for _ in layers),
+        tuple(_padded([each.pop(0) for each in values], picks, axis=2) for _ in layers),
         lengths,
     )
 
 
-def _padded(arrays: Sequence[Array], tokens: int, axis: int) -> Array:
+def _padded(arrays: Sequence[Array], picks: Sequence[tuple[int, int, int]], axis: int) -> Array:
+    """picks: of every text its array, its row there, and its tokens."""
     dims = list(arrays[0].shape)
-    dims[0], dims[axis] = sum(len(array) for array in arrays), tokens
+    dims[0], dims[axis] = len(picks), max(length for _, _, length in picks)
     out = np.zeros(dims, np.float32)
-    row = 0
-    for array in arrays:
-        out[(slice(row, row + len(array)), *(slice(0, size) for size in array.shape[1:]))] = array
-        row += len(array)
+    for place, (part, row, length) in enumerate(picks):
+        own = (slice(None),) * (axis - 1) + (slice(0, length),)
+        out[(place, *own)] = arrays[part][(row, *own)]
     return out

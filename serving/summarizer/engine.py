@@ -34,6 +34,7 @@ class Engine:
 
     encoder: Any  # onnxruntime.InferenceSession, which has no types
     decoder: Any
+    tidy: Any  # onnxruntime.RunOptions of the encoder
     provider: str
     layers: int
     heads: int
@@ -53,8 +54,9 @@ class Engine:
         if not 0 < len(ids) <= self.positions or min(ids) < 0 or max(ids) >= self.vocabulary:
             raise TextInvalid(f"expected 1 to {self.positions} tokens, every one from 0 to {self.vocabulary - 1}")
         row = np.asarray([ids], np.int64)
-        out = self.encoder.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})
-        return Cross(tuple(out[0::2]), tuple(out[1::2]), (len(ids),))
+        out = self.encoder.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)}, self.tidy)
+        # Copies: what comes out lies between what the run needed, and would keep the arena from giving that back.
+        return Cross(tuple(map(np.copy, out[0::2])), tuple(map(np.copy, out[1::2])), (len(ids),))
 
     def empty_cache(self) -> list[Any]:
         """Keys and values before the first step: one slot per head, which nobody sees."""
@@ -121,22 +123,35 @@ def step_feed(plan: Plan, tokens: Ids, positions: Ids, owner: Ids, width: int) -
 
 def load(folder: Path, *, provider: str = CPU, threads: int = 1) -> Engine:
     """Make the sessions; the caller has checked the files and judges `provider`, which may not be the one asked for."""
-    encoder, decoder = (_session(folder / name, provider, threads) for name in (files.ENCODER, files.DECODER))
+    encoder = _session(folder / files.ENCODER, provider, threads, has_arena=True)
+    decoder = _session(folder / files.DECODER, provider, threads, has_arena=False)
     dims = {value.name: value.shape for value in decoder.get_inputs()}
     layers = sum(name.startswith("past_key.") for name in dims)
     _, heads, _, size = dims["past_key.0"]
     about = decoder.get_modelmeta().custom_metadata_map
     provider = decoder.get_providers()[0]
-    return Engine(encoder, decoder, provider, layers, heads, size, int(about["vocabulary"]), int(about["positions"]))
+    sizes = (layers, heads, size, int(about["vocabulary"]), int(about["positions"]))
+    return Engine(encoder, decoder, _tidy(), provider, *sizes)
 
 
-def _session(path: Path, provider: str, threads: int) -> Any:
+def _tidy() -> Any:
+    """After a text the arena gives back what it took: hundreds of MiB for a long one, which comes once in a while."""
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
+def _session(path: Path, provider: str, threads: int, *, has_arena: bool) -> Any:
+    """Without an arena on a CPU, memory is taken and given back piece by piece: for small pieces that costs nothing,
+    while an arena keeps as much as the largest batch ever took."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.enable_mem_pattern = False  # the cache grows with every step, so no plan of memory is ever used twice
+    options.enable_cpu_mem_arena = has_arena
     # A spinning worker takes the core that the client or another stage needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    wanted = [provider] if provider in onnxruntime.get_available_providers() else []
-    return onnxruntime.InferenceSession(str(path), options, providers=[*wanted, *([CPU] if provider != CPU else [])])
+    wanted = [provider] if provider != CPU and provider in onnxruntime.get_available_providers() else []
+    exact = (CPU, {"arena_extend_strategy": "kSameAsRequested"})  # else the arena doubles, and gives nothing back
+    return onnxruntime.InferenceSession(str(path), options, providers=[*wanted, exact])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from provision import pods, releases, values
 from provision.releases import Release
 from provision.settings import Settings, load
+from rehearsal.artifacts import lock
 from serving import __version__, stages
 
 SETTINGS = {env: load(env, platform="rehearsal") for env in ("rehearsal", "chameleon")}
@@ -149,6 +151,18 @@ def test_every_stage_is_deployed_and_waited_for() -> None:
     assert {ready.name for ready in release.ready} == {"serving-router", *(stage.service for stage in stages.load())}
     assert release.requests.gpu_shares == sum(stage.gpu_shares * stage.replicas for stage in stages.load())
     assert set(given["service"]["clusterIPs"]) == set(stages.NAMES)
+
+
+@by_environment
+def test_a_stage_starts_with_the_folder_that_is_registered_and_the_image_has_it(env: str) -> None:
+    release = named("serving", env)
+    given, text = values.of(release, settings(env)), templates(release)
+    assert given["precision"] == asdict(stages.load_precision())
+    assert text.count('include "serving.embedder"') == 2  # MODEL_DIR, and what the Job registers
+    assert "ternary .Values.precision.cpu .Values.precision.gpu .Values.allowCpu" in text
+    made = {f"/{layer.into}" for layer in lock.load().layer if layer.kind == "export"}
+    wanted = {f"{given['models']['embedder']}-{precision}" for precision in given["precision"].values()}
+    assert wanted | {given["models"]["summarizer"]} <= made
 
 
 def test_the_image_has_the_version_of_the_package() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -20,6 +21,7 @@ from provision.settings import ENVIRONMENTS, load
 from provision.site import Site
 from provision.step import Change
 from provision.steps import lease as step
+from provision.wait import wait_until
 from tests.lease_doubles import FakeLeases
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -74,6 +76,25 @@ def test_what_is_wrong_with_a_lease_is_told() -> None:
     )
 
 
+# reservation, start_lease, end_lease -> what it is to us
+IN_ERROR = {
+    "a change was refused": ("active", "DONE", "UNDONE", "ACTIVE"),
+    "it never started": ("error", "ERROR", "UNDONE", "ERROR"),
+    "its deletion failed": ("active", "DONE", "IN_PROGRESS", "ERROR"),
+}
+
+
+@pytest.mark.parametrize(("held", "start", "end", "status"), IN_ERROR.values(), ids=IN_ERROR)
+def test_a_lease_that_a_refused_change_left_in_error_still_stands(held: str, start: str, end: str, status: str) -> None:
+    told = {"id": "l", "name": "n", "status": "ERROR", "end_date": "2026-11-24T00:00:00"}
+    row = {"id": "r", "resource_type": "physical:host", "max": 1, "status": held}
+    events = [{"event_type": "start_lease", "status": start}, {"event_type": "end_lease", "status": end}]
+    found = parse_lease({**told, "reservations": [row], "events": events}, NOW)
+    assert found.status == status
+    assert ("change that was refused" in found.why) is (status == "ACTIVE")
+    assert parse_lease({**told, "reservations": []}, NOW).status == "ERROR"
+
+
 def test_a_calendar_holds_the_hosts_that_can_be_leased() -> None:
     hosts: list[dict[str, object]] = [
         {"id": "7", "hypervisor_hostname": "rtx-01", "reservable": True},
@@ -103,6 +124,26 @@ def test_a_failed_lease_is_deleted_before_another_is_made() -> None:
     door = FakeLeases(["ACTIVE"], [Lease(WISH.name, "ERROR", 100, (WISH.reservation,), "bad")])
     assert obtaining.obtain(door, WISH).id == "id1"
     assert [lease.id for lease in door.leases] == ["id1"]
+
+
+def test_a_lease_that_is_starting_is_given_back_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blazar answers its deletion with HTTP 500, "Invalid lease status"."""
+    statuses = ["STARTING", "STARTING", "ACTIVE"]
+
+    class Starting(FakeLeases):
+        def list_leases(self) -> tuple[Lease, ...]:
+            if len(statuses) > 1:
+                statuses.pop(0)
+            return tuple(replace(lease, status=statuses[0]) for lease in self.leases)
+
+        def delete_lease(self, lease_id: str) -> None:
+            assert statuses == ["ACTIVE"]
+            super().delete_lease(lease_id)
+
+    monkeypatch.setattr(obtaining, "wait_until", partial(wait_until, sleep=lambda _s: None))
+    door = Starting([], [Lease(WISH.name, "STARTING", 100, (WISH.reservation,), "old")])
+    obtaining.give_back(door, WISH.name)
+    assert door.leases == []
 
 
 def test_what_a_killed_run_asked_for_is_kept_and_ours_given_back() -> None:

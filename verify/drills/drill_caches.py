@@ -17,11 +17,13 @@ import requests
 from provision import s3, values
 from provision.releases import named
 from provision.site import Site
+from serving import stages
 from verify.check_storage_class import GIVE_BACK, OBJECT
 from verify.drills.cli import Cli
 
 SITE, NAME = "chi-uc", "tandem-verify-caches"
-MODEL, CACHE, SCRATCH = "/models/embedder", "/cache/embedder", "/tmp/embedder"
+MODEL = f"/models/embedder-{stages.load_precision().cpu}"
+CACHE, SCRATCH = "/cache/embedder", "/tmp/embedder"
 # Each way in a process of its own: the checksums of every file, then a session, as a stage does it at start.
 START = """
 import pathlib, shutil, sys, time

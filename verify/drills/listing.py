@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from keystoneauth1.exceptions import EndpointNotFound
 
 from provision.clouds.session import Session
+from provision.errors import PreconditionMissing
 from provision.settings import Settings
 from provision.wait import never, wait_until
 
 ENDED = {"TERMINATED", "DELETED"}
+ASIDE = "aside-"
 Names = Mapping[str, tuple[str, ...]]
 
 
@@ -41,6 +44,44 @@ class Listing:
         """The identities of the volumes: a volume made anew has another."""
         with self.session.asking("list volumes") as cloud:
             return tuple(sorted(volume.id for volume in cloud.block_storage.volumes()))
+
+    @contextmanager
+    def volumes_aside(self, *, deadline_s: float) -> Iterator[None]:
+        """Our volumes are called otherwise meanwhile, so that none is found: they hold data, and are not deleted."""
+        with self.session.asking("set volumes aside") as cloud:
+            named = {volume.id: volume.name for volume in cloud.block_storage.volumes()}
+            if left := [id_ for id_, name in named.items() if name.startswith(ASIDE)]:
+                raise PreconditionMissing(
+                    f"{self.site}: a drill that was killed has set a volume aside",
+                    why=", ".join(f"{id_} {named[id_]}" for id_ in left),
+                    next=f"openstack --os-cloud {self.site} volume set --name {named[left[0]][len(ASIDE) :]} {left[0]}",
+                )
+            for id_, name in named.items():
+                if name.startswith(self.settings.name(self.site, "")):
+                    cloud.block_storage.update_volume(id_, name=f"{ASIDE}{name}")
+        try:
+            yield
+        finally:
+            self._put_back(deadline_s=deadline_s)
+
+    def _put_back(self, *, deadline_s: float) -> None:
+        """Volumes that were set aside get their names again; what was made in their place is empty, and goes."""
+        with self.session.asking("put volumes back") as cloud:
+            named = {volume.id: volume.name for volume in cloud.block_storage.volumes()}
+            aside = {id_: name.removeprefix(ASIDE) for id_, name in named.items() if name.startswith(ASIDE)}
+            spare = {id_ for id_, name in named.items() if name in aside.values()}
+            for id_ in spare:
+                cloud.block_storage.delete_volume(id_)
+            wait_until(
+                f"{self.site}: volumes made meanwhile are gone",
+                lambda: spare & {volume.id for volume in cloud.block_storage.volumes()},
+                lambda left: not left,
+                never,
+                deadline_s=deadline_s,
+                every_s=1.0,
+            )
+            for id_, name in aside.items():
+                cloud.block_storage.update_volume(id_, name=name)
 
     def delete_server(self, name: str, *, deadline_s: float) -> None:
         """Delete a server behind everybody's back, and wait until it is gone."""

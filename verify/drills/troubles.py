@@ -20,7 +20,8 @@ class Ask:
 class Trouble:
     """before: what must stand. asks: one after the other. after: when it is over, exit code 0; (): nothing can help.
 
-    did: what tandem is to do, for the table. ends: wait until the site's leases of servers are over.
+    did: what tandem is to do, for the table. ends: wait until the site's leases of servers are over. bare: the site's
+    volumes are not there meanwhile.
     """
 
     fault: str
@@ -30,6 +31,7 @@ class Trouble:
     before: tuple[Words, ...] = ()
     after: Words = ()
     ends: bool = False
+    bare: bool = False
 
 
 KVM, UC = "kvm-tacc", "chi-uc"
@@ -135,7 +137,7 @@ TROUBLES = (
         before=(TO_NETWORK,),
         after=NODES,
     ),
-    Trouble("quota-volumes", KVM, "says which quota", _refuses(3, "over quota", STORAGE), after=STORAGE),
+    Trouble("quota-volumes", KVM, "says which quota", _refuses(3, "over quota", STORAGE), after=STORAGE, bare=True),
     Trouble("quota-ports", KVM, "says which quota", _refuses(3, "over quota", NETWORK), before=(LEASE,), after=NETWORK),
     Trouble("nova-killed", KVM, "goes on when it is back", _refuses(0, "lease"), after=LEASE),
     Trouble("placement-frozen", KVM, "waits", _refuses(0, "server", NODES), before=(TO_NETWORK,)),

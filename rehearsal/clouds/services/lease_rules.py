@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from blazar import exceptions as blazar_exceptions
 from blazar.enforcement import exceptions
 from blazar.enforcement import filters as enforced
 from blazar.enforcement.filters.external_service_filter import ExternalServiceFilter
@@ -19,12 +18,12 @@ from oslo_config import cfg
 from rehearsal.clouds.layout import Tree
 from rehearsal.clouds.services import faults
 
+TOO_EARLY = "Lease can only be extended within {} seconds of the leases current end time."
+"""An extension before its time, in Chameleon's words.
 
-class MaxLeaseUpdateWindowException(blazar_exceptions.NotAuthorized):  # type: ignore[misc]  # blazar has no types
-    """An extension before its time, with Chameleon's code and words."""
-
-    code = 400
-    msg_fmt = "Lease can only be extended within %(extension_window)s seconds of the leases current end time."
+Blazar keeps a lease as it was for refusals of classes that it names, and leaves any other in ERROR. Chameleon's Blazar
+names one for this; upstream has none, so it is raised as the filter's own, which is named and has the same code.
+"""
 
 
 class LeaseRules(MaxLeaseDurationFilter, ExternalServiceFilter):  # type: ignore[misc]  # blazar has no types
@@ -60,7 +59,7 @@ class LeaseRules(MaxLeaseDurationFilter, ExternalServiceFilter):  # type: ignore
             asked = faults.read(self.tree).extension_window_s
             window = self.conf.enforcement.reservation_extension_window if asked is None else asked
             if window >= 0 and datetime.now(UTC).replace(tzinfo=None) < old - timedelta(seconds=window):
-                raise MaxLeaseUpdateWindowException(extension_window=window)
+                raise exceptions.MaxLeaseDurationException(TOO_EARLY.format(window))
             self.check_for_duration_violation(old, new)
         ExternalServiceFilter.check_update(self, context, current_lease_values, new_lease_values)
 
@@ -78,4 +77,3 @@ def register(tree: Tree) -> None:
     enforced.LeaseRules = LeaseRules
     enforced.all_filters.append(LeaseRules.__name__)
     exceptions.ExternalServiceFilterException.code = 403
-    exceptions.MaxLeaseUpdateWindowException = MaxLeaseUpdateWindowException

@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
-"""A service that lived this long has earned the short pause again."""
+"""A service that lived this long has earned the short pause again, and its deaths are counted anew."""
 GRACE_S = 10.0
 _WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
@@ -84,7 +84,7 @@ class Supervisor:
             pause_s = FIRST_PAUSE_S if steady else self.pause_s[service]
             self.pause_s[service] = min(LONGEST_PAUSE_S, pause_s * 2)
             self.due[service] = now + pause_s
-            self.deaths[service] += 1
+            self.deaths[service] = 1 if steady else self.deaths[service] + 1
             self.tree.deaths_file(service).write_text(str(self.deaths[service]))
             self.tree.ready_file(service).unlink(missing_ok=True)
             LOG.warning("%s (pid %d) died: %s; again in %.0f s", service, pid, _ending(status), pause_s)
