@@ -97,37 +97,38 @@ async def asking(base_url: str, texts: Sequence[str], headers: Mapping[str, str]
         yield Asker(client, texts, headers=headers or {})
 
 
-async def closed(asker: Asker, size: int, seconds: float, clients: int = 16) -> list[Told]:
-    """So many clients, each with one request under way."""
+async def closed(asker: Asker, size: int, seconds: float, clients: int, *, pause_s: float = 0.0) -> list[Told]:
+    """So many clients, each with one request under way. pause_s: between an answer and the next request."""
     until_s, told = time.monotonic() + seconds, list[Told]()
 
     async def one() -> None:
         while time.monotonic() < until_s:
             told.append(await asker.ask(size))
+            await asyncio.sleep(pause_s)
 
     await asyncio.gather(*(one() for _ in range(clients)))
     return told
 
 
-async def opened(asker: Asker, size: int, per_s: float, seconds: float) -> list[Told]:
-    """So many requests a second, whatever comes of them; those that find too many under way are not sent."""
-    began_s, told, under_way = time.monotonic(), list[Told](), set[asyncio.Task[Told]]()
+async def opened(asker: Asker, size: int, per_s: float, seconds: float, heard: list[Told]) -> set[asyncio.Task[None]]:
+    """So many requests a second, whatever comes of them; those that find too many under way are not sent.
 
-    def over(task: asyncio.Task[Told]) -> None:
-        under_way.discard(task)
-        told.append(task.result())
+    Answers go to `heard`. Returns when all is sent: what is under way then.
+    """
+    began_s, under_way = time.monotonic(), set[asyncio.Task[None]]()
+
+    async def one() -> None:
+        heard.append(await asker.ask(size))
 
     for number in range(int(per_s * seconds)):
         await asyncio.sleep(max(0.0, began_s + number / per_s - time.monotonic()))
         if time.monotonic() - began_s >= seconds:
             break
         if len(under_way) < MOST_UNDER_WAY:
-            task = asyncio.create_task(asker.ask(size))
+            task = asyncio.create_task(one())
             under_way.add(task)
-            task.add_done_callback(over)
-    while under_way:
-        await asyncio.wait(under_way)
-    return told
+            task.add_done_callback(under_way.discard)
+    return under_way
 
 
 async def repeated(asker: Asker, refused: Sequence[Told]) -> list[Told]:
@@ -138,6 +139,33 @@ async def repeated(asker: Asker, refused: Sequence[Told]) -> list[Told]:
         return await asker.ask(one.size)
 
     return list(await asyncio.gather(*(again(one) for one in refused)))
+
+
+@asynccontextmanager
+async def summarising(asker: Asker, count: int, making: list[float]) -> AsyncIterator[None]:
+    """So many summaries under way all the time. making: of them those being made, four times a second."""
+    over = asyncio.Event()
+
+    async def one(number: int) -> None:
+        for turn in itertools.count():
+            if over.is_set():
+                return
+            text = f"{asker.texts[number % len(asker.texts)]} {number}.{turn} {time.monotonic()}"
+            answer = await asker.client.post("/summarize", json={"texts": [text]})
+            assert answer.status_code == httpx.codes.OK, answer.text
+
+    async def watch() -> None:
+        while not over.is_set():
+            making.append(gates.series(await asker.metrics(), "serving_summary_running_texts"))
+            await asyncio.sleep(0.25)
+
+    async with asyncio.TaskGroup() as group:
+        for work in (*(one(number) for number in range(count)), watch()):
+            group.create_task(work)
+        try:
+            yield
+        finally:
+            over.set()
 
 
 def blanks(number: int) -> str:
