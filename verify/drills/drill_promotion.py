@@ -95,17 +95,17 @@ def world(
         before = mlflow.aliases(MODEL)
         usual = mlflow.version(MODEL, before["production"])
         download(mlflow, usual, folder / "usual")
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        good = renamed(folder / "usual", folder / "good", f"{usual.tags[VERSION]}-good-{stamp}")
+        name, stamp = usual.tags[VERSION], datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        good = renamed(folder / "usual", folder / "good", f"{name}-good-{stamp}")
         assert wrong_model.main(good, folder / "spoiled") == 0
-        wrong = renamed(folder / "spoiled", folder / "wrong", f"{usual.tags[VERSION]}-wrong-{stamp}")
+        wrong = renamed(folder / "spoiled", folder / "wrong", f"{name}-wrong-{stamp}")
         trips, mib = int(cli.budget("drill.slow_trips")), int(cli.budget("drill.swelling_mib"))
         token = Tokenizer.from_file(str(folder / "usual" / manifest.TOKENIZER)).token_to_id(bad_graph.WORD)
         assert token is not None, f"the model has no token {bad_graph.WORD!r}"
         bad_graph.slow(folder / "usual", folder / "slowed", trips)
         bad_graph.swelling(folder / "usual", folder / "swollen", token, mib)
-        slow = renamed(folder / "slowed", folder / "slow", f"{usual.tags[VERSION]}-slow-{stamp}")
-        swelling = renamed(folder / "swollen", folder / "swelling", f"{usual.tags[VERSION]}-swelling-{stamp}")
+        slow = renamed(folder / "slowed", folder / "slow", f"{name}-slow-{stamp}")
+        swelling = renamed(folder / "swollen", folder / "swelling", f"{name}-swelling-{stamp}")
         note = Note("drill_promotion", stamp, "drill")
         made = [lifecycle.register(mlflow, MODEL, path, note) for path in (good, wrong, slow, swelling)]
         world = World(settings, both[1], mlflow, usual, *made)
@@ -173,11 +173,11 @@ def test_a_slow_version_at_the_canary_is_taken_back(world: World, cli: Cli, figu
 
     Half of the clients name their requests so that the canary gets them: at its usual share a minute has too few."""
     good = world.mlflow.version(MODEL, world.mlflow.aliases(MODEL)[CANARY])
-    began = time.monotonic()
     with (
         forwarding.forwarded(world.there, router(world.settings)) as port,
         Steady(f"http://127.0.0.1:{port}", [TEXT], clients=8, headers=half_to_canary) as load,
     ):
+        began = time.monotonic()
         world.put(CANARY, world.slow)
         world.await_alias(CANARY, good, cli.budget("drill.slow_taken_back_s"))
         took_s = time.monotonic() - began
@@ -211,9 +211,8 @@ def test_a_wrong_version_at_the_canary_is_taken_back(world: World, cli: Cli, fig
 
 def half_to_canary(client: int, turn: int) -> Mapping[str, str]:
     """An id that the router sends to the canary from every second client, and one that it does not from the others."""
-    share, goes = load_router().canary_share, client % 2 == 0
-    names = (f"drill-{client}.{turn}.{attempt}" for attempt in itertools.count())
-    return {"x-request-id": next(name for name in names if (spot(name) < share) == goes)}
+    share, names = load_router().canary_share, (f"drill-{client}.{turn}.{attempt}" for attempt in itertools.count())
+    return {"x-request-id": next(name for name in names if (spot(name) < share) == (client % 2 == 0))}
 
 
 def promoted(version: Version, stage: str) -> tuple[str, ...]:
