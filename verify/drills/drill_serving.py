@@ -102,14 +102,14 @@ def test_killed_under_load_it_is_back_and_never_wrong(
     site = both[1]
     pod = stage_pod.unspent(site, STAGE, cli.budget("drill.application_back_s"))
     killed, killed_s, told = asyncio.run(kill_under_load(url, lambda: stage_pod.kill(site, STAGE, pod)))
-    back = min((one.began_s + one.seconds for one in answered_after(told, killed_s)), default=float("inf"))
+    back_s = strain.back_s(told, killed_s)
     again = stage_pod.find(site, STAGE)
-    figure(f"process {killed} of {pod['metadata']['name']} killed: answers again after {back - killed_s:.1f} s")
+    figure(f"process {killed} of {pod['metadata']['name']} killed: answers again after {back_s:.1f} s")
     figure(f"{strain.counted(told)}; likeness of the worst vector {strain.worst(told):.6f}")
     assert (again["metadata"]["uid"], stage_pod.restarts(again)) == (pod["metadata"]["uid"], 1)
     assert strain.worst(told) >= cli.budget("onnx.recorded_cosine_min")
     assert [one for one in told if not one.is_accepted and one.began_s + one.seconds < killed_s] == []
-    assert back - killed_s <= cli.budget("drill.killed_back_s")
+    assert back_s <= cli.budget("drill.killed_back_s")
 
 
 @pytest.mark.slow
@@ -194,11 +194,6 @@ async def p99_s(asker: Asker) -> float:
     told = await strain.closed(asker, 1, ROUND_S, 1)
     assert set(strain.counted(told)) == {"200"}, strain.counted(told)
     return gates.percentile([one.seconds for one in told], 99)
-
-
-def answered_after(told: list[Told], moment_s: float) -> list[Told]:
-    """Accepted of those asked after a moment."""
-    return [one for one in strain.accepted(told) if one.began_s >= moment_s]
 
 
 def shown(seconds: list[float]) -> str:

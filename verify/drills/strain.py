@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -198,3 +199,15 @@ def unclear(told: Sequence[Told]) -> list[Told]:
 def worst(told: Sequence[Told]) -> float:
     """The least likeness of all accepted; 0 when none was."""
     return min((one.likeness for one in accepted(told)), default=0.0)
+
+
+def back_s(told: Sequence[Told], killed_s: float) -> float:
+    """From a kill to the first answer of what came after it; infinite when there was none, or nothing was missed.
+
+    What is asked before the first failure may still be answered by the one that is killed."""
+    missed = [one.began_s + one.seconds for one in told if not one.is_accepted and one.began_s + one.seconds > killed_s]
+    first_s = min(missed, default=math.inf)
+    return (
+        min((one.began_s + one.seconds for one in accepted(told) if one.began_s >= first_s), default=math.inf)
+        - killed_s
+    )
