@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
 import httpx
 
 NO_ANSWER = 0  # in place of a status
+Headers = Callable[[int, int], Mapping[str, str]]  # of a client's turn, both counted
+
+
+def plain(_client: int, _turn: int) -> Mapping[str, str]:
+    """None."""
+    return {}
 
 
 @dataclass
@@ -21,6 +27,7 @@ class Steady:
     texts: Sequence[str]
     clients: int = 4
     answer_s: float = 60.0
+    headers: Headers = plain
     answers: Counter[tuple[int, str]] = field(default_factory=Counter)
     over: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
@@ -56,14 +63,16 @@ class Steady:
             turn = 0
             while not self.over.is_set():
                 turn += 1
-                answer = self._ask(client, [f"{text} {number}.{turn}" for text in self.texts])
+                answer = self._ask(
+                    client, [f"{text} {number}.{turn}" for text in self.texts], self.headers(number, turn)
+                )
                 with self.held:
                     self.answers[answer] += 1
 
     @staticmethod
-    def _ask(client: httpx.Client, texts: Sequence[str]) -> tuple[int, str]:
+    def _ask(client: httpx.Client, texts: Sequence[str], headers: Mapping[str, str]) -> tuple[int, str]:
         try:
-            answer = client.post("/embed", json={"texts": list(texts)})
+            answer = client.post("/embed", json={"texts": list(texts)}, headers=headers)
             return answer.status_code, answer.headers.get("x-model-version", "")
         except httpx.HTTPError as error:
             return NO_ANSWER, type(error).__name__
