@@ -118,14 +118,18 @@ def kubespray(session: nox.Session) -> None:
 def rehearsal(session: nox.Session) -> None:
     """Nothing -> verified platform on this machine; again with zero changes; every check; then nothing is left."""
     session.env["TANDEM_ENV"] = "rehearsal"
+    proven = False
     try:
         session.run("invoke", "provision.all", external=True)
         session.run("invoke", "provision.plan", "--check", external=True)
         charts(session)
         rules(session)
         _pytest_verify(session, *side_by_side(len(AREAS)))
+        proven = True
     finally:
         session.run("invoke", "provision.destroy", "--data", "--yes", external=True)
+        if not proven:  # said above too, but of a long log often the end alone is kept
+            session.run("invoke", "provision.report", external=True)
 
 
 @nox.session(venv_backend="none")

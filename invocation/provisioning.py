@@ -59,6 +59,14 @@ def status(_c: Context, env: str = "", site: str = "", platform: str = "", json:
     finish(lambda: commands.provision_status(options(env, site, platform, True, json)), json)
 
 
+@task(help=help("env", "platform", "json"))
+def report(_c: Context, env: str = "", platform: str = "", json: bool = False) -> None:
+    """What failed in the newest run that failed: each step and check with its why, and where the logs are."""
+    from provision import commands
+
+    finish(lambda: commands.provision_report(options(env, "", platform, True, json)), json)
+
+
 @task(help={**COMMON, "data": "take volume and containers too, and in rehearsal everything on this machine"})
 def destroy(
     _c: Context,
@@ -134,10 +142,10 @@ def pin(_c: Context) -> None:
 
 
 def collection() -> Collection:
-    """`provision`: all, plan, status, destroy, pin and one task a step."""
+    """`provision`: all, plan, status, report, destroy, pin and one task a step."""
     made = Collection("provision")
     made.add_task(all_, name="all", default=True)
-    for added in (plan, status, destroy, pin):
+    for added in (plan, status, report, destroy, pin):
         made.add_task(added)
     for name in STEP_NAMES:
         step = _secrets_task if name == "secrets" else partial(_step_task, name)

@@ -13,6 +13,7 @@ from provision import (
     capacity_table,
     embedded,
     engines,
+    failures,
     feasibility,
     planning,
     pricing,
@@ -24,7 +25,7 @@ from provision import (
     writer,
 )
 from provision.engine import Plan, Result, open_sites, plan_site
-from provision.errors import DriftFound, PlatformError, UsageError
+from provision.errors import PlatformError, UsageError
 from provision.paths import cache_dir
 from provision.settings import Settings, load
 from provision.site import Site
@@ -103,13 +104,8 @@ def provision_plan(options: Options, *, check: bool = False) -> Json:
     say.text(capacity_table.text(settings, packed))
     for refusal in tight:
         say.failure(refusal)
-    changes = sum(len(plan.changes) for plan in plans)
-    if check and changes:
-        raise DriftFound(
-            f"{changes} changes",
-            why="; ".join(sorted({p.step for p in plans if p.changes})),
-            next=f"invoke provision.all --env {settings.env}",
-        )
+    if check:
+        planning.refuse_drift(settings, run, plans)
     refused = [*(plan.refused for plan in plans if plan.refused), *tight]
     return {
         "env": settings.env,
@@ -130,6 +126,14 @@ def provision_status(options: Options) -> Json:
     found = status.read(settings, sites, asked=embedded.is_up(settings))
     say.text(status.table(found))
     return found.as_json()
+
+
+def provision_report(options: Options) -> Json:
+    """What failed in the newest run that failed."""
+    settings = settings_of(options)
+    found = failures.newest(settings.state_dir)
+    say.text(found.text() if found else "no run of this platform failed")
+    return {"failed": found.as_json() if found else None}
 
 
 def span(first: str, last: str) -> tuple[AnyStep, ...]:

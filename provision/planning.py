@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from provision import engines, feasibility, pricing, say
 from provision.engine import Plan
-from provision.errors import PlatformError
+from provision.errors import DriftFound, PlatformError
 from provision.pricing import Price
 from provision.settings import Settings
 from provision.site import Site
+from provision.state import Run
 from provision.step import Change
 
 Json = dict[str, object]
@@ -60,6 +61,22 @@ def _beside(settings: Settings, sites: Mapping[str, Site], missing: Sequence[str
     others = [other for other in rest if settings.sites[other].cloud == settings.sites[name].cloud]
     wanted = [feasibility.wanted_quotas(settings, other, holdings(sites[other])) for other in others]
     return {what: sum(one[what] for one in wanted) for what in (wanted[0] if wanted else {})}
+
+
+def refuse_drift(settings: Settings, run: Run, plans: Sequence[Plan]) -> None:
+    """Raise DriftFound when anything would change; the run's papers keep what."""
+    drifted = [plan for plan in plans if plan.changes]
+    if not drifted:
+        return
+    run.event("run", what="provision.plan --check", env=settings.env, platform=settings.platform)
+    for plan in drifted:
+        why = "; ".join(f"{change.verb} {change.what} ({change.why})" for change in plan.changes)
+        run.event("step", step=plan.step, site=plan.site, state="end", result="drift", why=why)
+    raise DriftFound(
+        f"{sum(len(plan.changes) for plan in drifted)} changes",
+        why="; ".join(sorted({plan.step for plan in drifted})),
+        next=f"invoke provision.all --env {settings.env}",
+    )
 
 
 def holdings(site: Site) -> Mapping[str, int]:

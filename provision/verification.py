@@ -17,6 +17,7 @@ from provision.step import AnyStep
 
 DEADLINE_S = 900.0
 WORKERS_A_SITE = 2  # both sites check at the same time
+WHY_LINES = 2  # of a failed check, in a summary
 NONE_DUE = "none due"  # in place of a stamp: nothing of this step is checked at this site
 NONE_COLLECTED = 5  # pytest: every collected check belongs to another site
 
@@ -112,10 +113,14 @@ def _check(case: ElementTree.Element) -> Check:
     for outcome, tag in (("failed", "failure"), ("error", "error"), ("skipped", "skipped")):
         found = case.find(tag)
         if found is not None:
-            return Check(
-                name, outcome, seconds, (found.get("message") or "").splitlines()[0] if found.get("message") else ""
-            )
+            return Check(name, outcome, seconds, _why(found.get("message") or "", found.text or ""))
     return Check(name, "passed", seconds)
+
+
+def _why(message: str, text: str) -> str:
+    """The sentence of a failed check: what pytest marks with E, since a message may begin with the fixtures."""
+    marked = [row[1:].strip() for row in text.splitlines() if row.startswith("E ")]
+    return " ".join((marked or message.splitlines())[:WHY_LINES])
 
 
 def _tail(log: Path) -> str:
