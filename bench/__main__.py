@@ -21,7 +21,7 @@ from provision.errors import CommandFailed, PlatformError, UsageError
 from provision.paths import ROOT, cache_dir
 
 VOCABULARY = 50_264  # of the summarizer's words
-KINDS: tuple[Kind, ...] = ("embed", "summarize")
+KINDS: tuple[Kind, ...] = ("embed", "summarize", "both")
 PLOT_S = 120
 SAME_MODEL = 0.99  # mean cosine to fp32 of the least precise variant that counts as the same model
 OUT = ROOT / "docs" / "bench"

@@ -6,13 +6,14 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from serving import gates
 
 HOST = "127.0.0.1"
 ANSWER_S = 120.0  # the longest wait for one answer
+BEFORE_S = 1.0  # that others ask before a drive begins
 
 Body = Callable[[str], bytes]
 
@@ -32,9 +33,20 @@ class Figure:
     failed: int
 
 
-def drive(port: int, path: str, bodies: Sequence[bytes], clients: int, seconds: float) -> Figure:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What other clients ask for as long as a drive lasts, one after the other; only their failures count."""
+
+    path: str
+    bodies: tuple[bytes, ...]
+    clients: int
+
+
+def drive(
+    port: int, path: str, bodies: Sequence[bytes], clients: int, seconds: float, beside: Beside | None = None
+) -> Figure:
     """So many clients, each asking anew as soon as it is answered, for so long; what is under way is awaited."""
-    return asyncio.run(_drive(port, path, bodies, clients, seconds))
+    return asyncio.run(_beside(port, beside, _drive(port, path, bodies, clients, seconds)))
 
 
 def ask(port: int, path: str, body: bytes | None) -> tuple[int, bytes]:
@@ -66,6 +78,28 @@ async def _drive(port: int, path: str, bodies: Sequence[bytes], clients: int, se
     spent = time.perf_counter() - began
     p50, p99 = (gates.percentile(taken, percent) * 1000 if taken else float("nan") for percent in (50, 99))
     return Figure(len(taken) / spent, p50, p99, len(taken), failed)
+
+
+async def _beside(port: int, beside: Beside | None, driven: Coroutine[None, None, Figure]) -> Figure:
+    """The same while others ask, who began a little before."""
+    if beside is None:
+        return await driven
+    over, failed = asyncio.Event(), 0
+    todo = itertools.cycle(beside.bodies)
+
+    async def client() -> None:
+        nonlocal failed
+        while not over.is_set():
+            status, _ = await _once(port, beside.path, next(todo))
+            failed += status != 200
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(beside.clients):
+            group.create_task(client())
+        await asyncio.sleep(BEFORE_S)
+        figure = await driven
+        over.set()
+    return replace(figure, failed=figure.failed + failed)
 
 
 async def _once(port: int, path: str, body: bytes | None) -> tuple[int, bytes]:

@@ -6,11 +6,11 @@ import json
 import random
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import load, server, texts
-from bench.load import Figure
+from bench.load import Beside, Figure
 from bench.peers import Kind, Peer
 from bench.quality import Quality, of
 from bench.server import Running
@@ -20,22 +20,24 @@ from provision import say
 SOURCE_TOKENS, NEW_TOKENS = 256, 48
 WARM = 4  # requests before anything is counted
 LEAST_WORD = 5
+SUMMARIES = 4  # in the making beside embeddings
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One way to ask: so many clients, for so long, for these."""
+    """One way to ask: so many clients, for so long, for these; beside others, or alone."""
 
     name: str
     kind: Kind
     clients: int
     seconds: float
     bodies: tuple[bytes, ...]
+    beside: Beside | None = None
 
     @property
     def path(self) -> str:
         """Of every server of this kind."""
-        return "/embed" if self.kind == "embed" else "/summarize"
+        return "/summarize" if self.kind == "summarize" else "/embed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,23 @@ SMOKE = Effort(rounds=1, seconds=0.5, many=4, judged=8)
 def plan(kind: Kind, effort: Effort, vocabulary: int) -> list[Measure]:
     """All measures of a kind."""
     seconds, many = effort.seconds, effort.many
-    if kind == "embed":
+    if kind != "summarize":
         long, short = (tuple(load.bodies(found)) for found in (texts.abstracts(), texts.queries()))
+        alone = [Measure("abstracts_1", kind, 1, seconds, long), Measure("queries_1", kind, 1, seconds, short)]
+        if kind == "both":
+            summaries = Beside("/summarize", long, SUMMARIES)
+            return [each for one in alone for each in (one, replace(one, name=beside(one.name), beside=summaries))]
         return [
             Measure(f"abstracts_{many}", kind, many, seconds, long),
             Measure(f"queries_{many}", kind, many, seconds, short),
-            Measure("abstracts_1", kind, 1, seconds, long),
-            Measure("queries_1", kind, 1, seconds, short),
+            *alone,
         ]
     return [Measure(f"summaries_{size}", kind, 1, 1.0, (sources(size, vocabulary),)) for size in (1, 4)]
+
+
+def beside(name: str) -> str:
+    """What a measure is called while summaries are made."""
+    return f"{name}_beside_{SUMMARIES}"
 
 
 def sources(size: int, vocabulary: int) -> bytes:
@@ -130,12 +140,12 @@ def _drive(one: Running, measure: Measure, number: int) -> Row:
     # Each round begins elsewhere in the texts, so that short rounds do not all ask for the same few.
     start = number * 97 % len(measure.bodies)
     bodies = measure.bodies[start:] + measure.bodies[:start]
-    figure = load.drive(one.port, measure.path, bodies, measure.clients, measure.seconds)
-    say.line("bench", "ran", f"{measure.name:13} {one.peer.name:24} {figure.rate:9.2f}/s p50 {figure.p50_ms:8.1f} ms")
+    figure = load.drive(one.port, measure.path, bodies, measure.clients, measure.seconds, measure.beside)
+    say.line("bench", "ran", f"{measure.name:20} {one.peer.name:24} {figure.rate:9.2f}/s p50 {figure.p50_ms:8.1f} ms")
     return Row(number, measure.name, one.peer.name, figure)
 
 
 def _facts(one: Running, models: Path, judged: int) -> Facts:
     rss_mib = one.rss_mib()
-    quality = of(one.port, models, judged) if one.peer.kind == "embed" else None
+    quality = of(one.port, models, judged) if one.peer.kind != "summarize" else None
     return Facts(one.peer.name, one.peer.precision, one.ready_s, rss_mib, quality)

@@ -10,9 +10,10 @@ from typing import Literal
 from bench import venvs
 from provision.paths import ROOT
 
-Kind = Literal["embed", "summarize"]
+Kind = Literal["embed", "summarize", "both"]
 OURS = "ours"
 OURS_SUMMARIES = "ours (summaries)"
+OURS_BOTH = "ours (both)"
 OUR_LOCKS = ("serving", "serving-export")
 ORIGINAL, CTRANSLATE2, FASTEMBED = "original", "ctranslate2", "fastembed"
 TRANSFORMERS, CTRANSLATE2_SUMMARIES = "hf generate", "ctranslate2 (summaries)"
@@ -20,7 +21,8 @@ TRANSFORMERS, CTRANSLATE2_SUMMARIES = "hf generate", "ctranslate2 (summaries)"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One server. file: under bench/servers, empty for the service itself. model: folder among the made models."""
+    """One server. file: under bench/servers, empty for the service itself. model: folder among the made models, empty
+    for all of them. health: what answers 200 once the model is loaded."""
 
     name: str
     kind: Kind
@@ -30,11 +32,7 @@ class Peer:
     precision: str
     env: Mapping[str, str] = field(default_factory=dict)
     module: str = "serving"  # that is run where there is no file
-
-    @property
-    def health(self) -> str:
-        """What answers 200 once the model is loaded."""
-        return "/health" if self.file else "/readyz"
+    health: str = "/health"
 
     def argv(self, port: int, models: Path) -> list[str]:
         """The command line. Raises Unavailable when its packages cannot be had."""
@@ -58,10 +56,11 @@ SERVICE = {
     "CACHE_MIB": "0",
     "LATENCY_TARGET_MS": "100000",
     "DRAIN_S": "0",
+    "SUMMARY_TARGET_MS": "100000",
 }
 
 PEERS = (
-    Peer(OURS, "embed", OUR_LOCKS, "", "ours", "int8", SERVICE),
+    Peer(OURS, "embed", OUR_LOCKS, "", "ours", "int8", SERVICE, health="/readyz"),
     Peer(ORIGINAL, "embed", ("bench-original",), "original", "minilm", "fp32"),
     Peer(CTRANSLATE2, "embed", ("bench-ctranslate2",), "ctranslate2_fastapi", "minilm-ct2", "int8"),
     Peer(FASTEMBED, "embed", ("bench-fastembed",), "fastembed_fastapi", "minilm", "fp32"),
@@ -69,5 +68,6 @@ PEERS = (
     Peer(OURS_SUMMARIES, "summarize", OUR_LOCKS, "our_summaries", "bart-ours", "int8"),
     Peer(TRANSFORMERS, "summarize", ("bench-torch",), "hf_generate", "bart", "fp32"),
     Peer(CTRANSLATE2_SUMMARIES, "summarize", ("bench-ctranslate2",), "ctranslate2_summaries", "bart-ct2", "int8"),
+    Peer(OURS_BOTH, "both", OUR_LOCKS, "our_both", "", "int8", SERVICE, health="/readyz"),
 )
 SMOKE = (OURS, ORIGINAL)

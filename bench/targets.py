@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.measure import Facts, Row
-from bench.peers import CTRANSLATE2, CTRANSLATE2_SUMMARIES, FASTEMBED, ORIGINAL, OURS, OURS_SUMMARIES, TRANSFORMERS
+from bench.measure import Facts, Row, beside
+from bench.peers import (
+    CTRANSLATE2,
+    CTRANSLATE2_SUMMARIES,
+    FASTEMBED,
+    ORIGINAL,
+    OURS,
+    OURS_BOTH,
+    OURS_SUMMARIES,
+    TRANSFORMERS,
+)
 
 BEST = "the best peer"
 RSS_MIB = 1000
 READY_S = 5.0
+BESIDE_TIMES = 1.5  # of a p99: while summaries are made, by the one without
+BESIDE = ("abstracts_1", "queries_1")
 
 Of = Literal["rate", "p50_ms", "p99_ms"]
 
@@ -66,17 +77,28 @@ TARGETS = (
 
 def judge(rows: Sequence[Row], facts: Sequence[Facts]) -> list[Verdict]:
     """Every target, in the order of the table."""
-    return [*(_ratio(target, rows) for target in TARGETS), *_weights(facts)]
+    return [*(_ratio(target, rows) for target in TARGETS), *(_beside(name, rows) for name in BESIDE), *_weights(facts)]
 
 
 def _ratio(target: Target, rows: Sequence[Row]) -> Verdict:
     what = f"{target.measure} {target.of} vs {target.peer}"
     bound = f"{'>=' if target.is_least else '<='} {target.bound:g}x"
-    ratios = _ratios(target, rows)
+    return _verdict(what, bound, _ratios(target, rows), target.is_met)
+
+
+def _verdict(what: str, bound: str, ratios: Sequence[float], is_met: Callable[[float], bool]) -> Verdict:
     if not ratios:
         return Verdict(what, bound, None, None, None, None)
     median = statistics.median(ratios)
-    return Verdict(what, bound, median, min(ratios), max(ratios), target.is_met(median))
+    return Verdict(what, bound, median, min(ratios), max(ratios), is_met(median))
+
+
+def _beside(name: str, rows: Sequence[Row]) -> Verdict:
+    """Of the service with both models in one process."""
+    p99 = {(row.measure, row.round): row.figure for row in rows if row.peer == OURS_BOTH and not row.figure.failed}
+    rounds = sorted({number for measure, number in p99 if (name, number) in p99 and measure == beside(name)})
+    ratios = [p99[beside(name), number].p99_ms / p99[name, number].p99_ms for number in rounds]
+    return _verdict(f"{beside(name)} p99_ms vs without", f"<= {BESIDE_TIMES:g}x", ratios, BESIDE_TIMES.__ge__)
 
 
 def _ratios(target: Target, rows: Sequence[Row]) -> list[float]:
