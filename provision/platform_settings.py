@@ -76,7 +76,8 @@ class Embedded(Model):
 class Settings(Model):
     """Everything about one environment's platform.
 
-    boot_s: how long a server that is ACTIVE may take to answer ssh. backends: other homes of sites, by name; backend:
+    boot_s: how long a server that is ACTIVE may take to answer ssh. patience: how many times what an application may
+    take to be ready on machines of its own, where both sites share a few cores. backends: other homes of sites, by name; backend:
     the one chosen, whose sites are in `sites`.
     """
 
@@ -85,6 +86,7 @@ class Settings(Model):
     owner: str = ""
     spends: bool = True
     boot_s: int = Field(default=600, ge=1)
+    patience: float = Field(default=1.0, ge=1)
     allocation: Allocation = Allocation()
     clouds_file: str
     cpu_scale: float = Field(default=1.0, gt=0, le=1)

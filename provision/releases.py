@@ -118,14 +118,21 @@ def load(apps: Path = APPS) -> tuple[Release, ...]:
 
 
 def at(site: str, settings: Settings) -> tuple[Release, ...]:
-    """The releases of a site in this environment, those needed by others first, each with this site as its own."""
+    """The releases of a site in this environment, those needed by others first, each with this site as its own and
+    the environment's deadline."""
     here = {
         release.name: release
         for release in load(settings.apps_dir)
         if release.site in {site, ALL} and settings.env in (release.environments or (settings.env,))
     }
     return tuple(
-        release.model_copy(update={"site": site, "needs": tuple(need for need in release.needs if need in here)})
+        release.model_copy(
+            update={
+                "site": site,
+                "needs": tuple(need for need in release.needs if need in here),
+                "deadline_s": round(release.deadline_s * settings.patience),
+            }
+        )
         for release in here.values()
     )
 

@@ -74,6 +74,14 @@ def test_another_environment_s_release_is_neither_there_nor_needed(apps: Path) -
     assert {release.name: release.needs for release in found} == {"driver": (), "it": ("driver",)}
 
 
+def test_an_environment_is_as_patient_as_its_machines_are_slow(apps: Path) -> None:
+    app(apps, "it")
+    for patience, deadline_s in ((1.0, 60), (2.5, 150)):
+        settings = within(apps).model_copy(update={"patience": patience})
+        assert [release.deadline_s for release in releases.at("kvm-tacc", settings)] == [deadline_s]
+    assert (load("rehearsal").patience, load("chameleon", platform="it").patience) == (3.0, 1.0)
+
+
 def test_a_circle_is_named(apps: Path) -> None:
     app(apps, "one", needs='["two"]')
     app(apps, "two", needs='["one"]')
