@@ -67,6 +67,7 @@ def build(config: Config, sources: Sources) -> uvicorn.Server:
             http=wire.NAME,
             access_log=False,
             log_config=None,
+            timeout_keep_alive=wire.KEEP_S,
             timeout_graceful_shutdown=30,
             server_header=False,
         )

@@ -16,6 +16,7 @@ from serving.problems import HEAD_LATE, HEAD_TOO_LARGE, MALFORMED, MEDIA, Kind
 
 HEAD_BYTES = 64 << 10  # of one head; a chunk's own line and what follows the last chunk count as one too
 NAME = f"{__name__}:Protocol"  # as uvicorn is told of it
+KEEP_S = 75  # an idle connection is kept: longer than clients keep theirs, or one asks on it just as it is closed
 HEAD_S = 20.0  # from a connection, or the first byte of a request on a kept one, to the end of the head
 
 

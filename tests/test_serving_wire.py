@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from serving import wire
+from serving.__main__ import build
+from serving.config import from_env
+from serving.source import folders
 
 REQUEST = b"POST /embed HTTP/1.1\r\nhost: stage\r\ncontent-length: 4\r\n\r\nbody"
 
@@ -158,3 +162,12 @@ def test_what_is_no_http_is_told_so(said: bytes) -> None:
     line = talk(lambda protocol, _: protocol.data_received(said))
     assert (line.status, line.problem) == (400, "malformed-request")
     assert line.is_closed
+
+
+def test_an_idle_connection_is_kept_longer_than_clients_keep_theirs(tmp_path: Path) -> None:
+    config = from_env({"MODEL_DIR": str(tmp_path)})
+
+    async def kept_s() -> int:
+        return build(config, folders(config)).config.timeout_keep_alive
+
+    assert asyncio.run(kept_s()) == wire.KEEP_S > 60

@@ -66,6 +66,7 @@ def serve(config: Config, access: Access) -> uvicorn.Server:
             http=wire.NAME,
             access_log=False,
             log_config=None,
+            timeout_keep_alive=wire.KEEP_S,
             timeout_graceful_shutdown=30,
             server_header=False,
             date_header=False,
