@@ -89,9 +89,9 @@ class Kube:
         stdin: str | None = None,
         log: Path | None = None,
     ) -> shell.Result:
-        """kubectl with our kubeconfig."""
-        path = self.connect()
-        return shell.run(["kubectl", "--kubeconfig", path, *words], deadline_s=deadline_s, ok=ok, stdin=stdin, log=log)
+        """kubectl with our kubeconfig. deadline_s: on machines of its own; here it has as much as settings tell."""
+        path, within_s = self.connect(), deadline_s * self.hosts.settings.patience
+        return shell.run(["kubectl", "--kubeconfig", path, *words], deadline_s=within_s, ok=ok, stdin=stdin, log=log)
 
     def apply(self, objects: Sequence[Any], *, deadline_s: float = 60.0) -> None:
         """Server-side apply; the objects go through stdin, so no secret is in argv or on disk."""

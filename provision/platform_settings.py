@@ -77,8 +77,8 @@ class Settings(Model):
     """Everything about one environment's platform.
 
     boot_s: how long a server that is ACTIVE may take to answer ssh. patience: how many times what an application may
-    take to be ready on machines of its own, where both sites share a few cores. backends: other homes of sites, by name; backend:
-    the one chosen, whose sites are in `sites`.
+    take to be ready on machines of its own, where both sites share a few cores; a command to a cluster
+    too. backends: other homes of sites, by name; backend: the one chosen, whose sites are in `sites`.
     """
 
     env: str

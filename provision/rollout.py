@@ -5,17 +5,19 @@ A release that Argo CD owns is brought up by Argo CD; here it is only asked to l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from provision import applications, crds, helm, readiness, releases, values
 from provision.applications import Application
-from provision.errors import DeadState, PreconditionMissing
-from provision.readiness import Patience
+from provision.errors import CommandFailed, DeadlineExceeded, DeadState, PreconditionMissing
+from provision.readiness import Patience, Progress
 from provision.releases import Release
 from provision.site import Site
 from provision.wait import never, wait_until
 
+T = TypeVar("T")
 SEEN_S = 60.0
 STUCK = ("pending-install", "pending-upgrade", "pending-rollback")
 
@@ -114,7 +116,7 @@ def await_synced(site: Site, release: Release) -> None:
     applications.refresh(site, release.name)
     wait_until(
         f"{release.name} at {site.name}: Argo CD",
-        applications.Watch(site, release.name).look,
+        heard(applications.Watch(site, release.name).look, _silent),
         lambda seen: not seen.fault(commit),
         _Impatience(site, release).is_over,
         deadline_s=release.deadline_s,
@@ -132,20 +134,40 @@ def await_ready(site: Site, release: Release) -> None:
         lambda: _Items(_items(site, release)),
         lambda found: readiness.is_seen(release, found),
         never,
-        deadline_s=SEEN_S,
+        deadline_s=SEEN_S * site.settings.patience,
         next=again,
     )
     for pod in readiness.stuck(release, items):
         site.kube.run("delete", "pod", pod, "-n", release.namespace, "--ignore-not-found", "--wait=false")
     wait_until(
         what,
-        lambda: readiness.progress(release, _items(site, release)),
+        _progress(site, release),
         lambda state: not state.faults,
         Patience().is_over,
         deadline_s=release.deadline_s,
         every_s=readiness.EVERY_S,
         next=f"kubectl --kubeconfig {site.kube.kubeconfig} describe pods -n {release.namespace}",
     )
+
+
+def heard(look: Callable[[], T], silent: Callable[[str], T]) -> Callable[[], T]:
+    """A look at a cluster that may be too busy to answer: within a wait that is one more state, not the end of it."""
+
+    def once() -> T:
+        try:
+            return look()
+        except (CommandFailed, DeadlineExceeded, PreconditionMissing) as error:
+            return silent(f"the cluster does not answer ({error.what}: {error.why})")
+
+    return once
+
+
+def _silent(why: str) -> Application:
+    return replace(applications.ABSENT, sync="Unknown", message=why)
+
+
+def _progress(site: Site, release: Release) -> Callable[[], Progress]:
+    return heard(lambda: readiness.progress(release, _items(site, release)), lambda why: Progress((why,)))
 
 
 def objects(site: Site, wanted: Sequence[Release]) -> list[readiness.Item]:
@@ -174,7 +196,7 @@ class _Impatience:
 
     def is_over(self, _seen: Application) -> bool:
         """Whether a pod of the release has been in trouble for too long."""
-        state = readiness.progress(self.release, _items(self.site, self.release))
+        state = _progress(self.site, self.release)()
         if self.patience.is_over(state):
             raise DeadState(
                 f"{self.release.name} at {self.site.name}: cannot start",
