@@ -152,9 +152,8 @@ for _area in AREAS:
 @nox.session(venv_backend="none")
 def contract(session: nox.Session) -> None:
     """What we rely on of the clouds' APIs, live, reads only: -- --env E [--writes] [--record FOLDER]."""
-    session.run(
-        "python", "-m", "pytest", "-c", "verify/contract/pytest.ini", "--rootdir", ".", *session.posargs, external=True
-    )
+    pytest = ("python", "-m", "pytest", "-c", "verify/contract/pytest.ini", "--rootdir", ".")
+    session.run(*pytest, *session.posargs, "verify/contract", external=True)
 
 
 @nox.session(venv_backend="none")

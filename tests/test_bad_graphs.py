@@ -48,9 +48,9 @@ def resident_mib() -> float:
 def least_s(run: Callable[[], object]) -> float:
     found = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()  # of the processor: what else runs on it is no part
         run()
-        found.append(time.perf_counter() - began)
+        found.append(time.process_time() - began)
     return min(found)
 
 
@@ -60,7 +60,7 @@ def test_a_slow_version_is_right_and_takes_longer_with_every_trip(folder: Path, 
     assert np.array_equal(slow.run([HIT, OTHER]), usual.run([HIT, OTHER]))
     usual_s, slow_s, slower_s = (least_s(lambda one=one: one.run([HIT])) for one in (usual, slow, slower))  # type: ignore[misc]
     assert slow_s > 5 * usual_s
-    assert slower_s > 2 * slow_s
+    assert slower_s > 1.5 * slow_s  # three times the trips
 
 
 def test_a_swelling_version_is_small_until_it_meets_its_word(folder: Path, tmp_path: Path) -> None:
