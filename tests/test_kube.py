@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from pathlib import Path
 
+import pytest
 import yaml
 
+from provision import shell
 from provision.hosts import Hosts
 from provision.kube import Kube, rewrite
 from provision.settings import load
@@ -54,3 +57,18 @@ def test_each_site_has_a_port_and_a_file_of_its_own() -> None:
     doors = [kube(site) for site in load("rehearsal").sites]
     assert len({door.local_port for door in doors}) == len(doors)
     assert len({door.kubeconfig for door in doors}) == len(doors)
+
+
+def test_a_command_has_as_long_as_the_environment_is_patient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: list[float] = []
+
+    def run(_argv: object, *, deadline_s: float, **_options: object) -> shell.Result:
+        given.append(deadline_s)
+        return shell.Result((), 0, "", "", 0.0)
+
+    monkeypatch.setattr(shell, "run", run)
+    monkeypatch.setattr(Kube, "connect", lambda _self: tmp_path)
+    for env in ("rehearsal", "chameleon"):
+        settings = load(env, platform="case")
+        Kube(Hosts(settings, "chi-uc", lambda: None)).run("get", "pods", deadline_s=10.0)
+    assert given == [30.0, 10.0]
