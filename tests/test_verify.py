@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from provision.settings import ROOT, Settings, load
-from verify import board, budgets, check_gpu, gpu_pods, needles, targets
+from verify import board, budgets, check_gpu, gpu_pods, needles, targets, timing
 from verify.board import Board, Row
 
 
@@ -237,3 +237,33 @@ def test_a_simulated_card_is_never_hidden(settings: Settings) -> None:
     assert card is not None
     assert check_gpu.told(card, "6 shares") == "GPU: simulated; 6 shares"
     assert check_gpu.told(card.model_copy(update={"simulated": False}), "6 shares") == "6 shares"
+
+
+@pytest.mark.parametrize(
+    ("measured", "seen"),
+    [([3], [3]), ([9, 4], [9, 4]), ([9, 8, 7, 1], [9, 8, 7]), ([9, 8, 4, 1], [9, 8, 4])],
+    ids=["at-once", "the-second", "never", "the-last"],
+)
+def test_what_took_too_long_is_tried_again_but_not_for_ever(measured: list[int], seen: list[int]) -> None:
+    rest = iter(measured)
+    assert timing.tried(lambda: next(rest), lambda value: value <= 5, tries=3) == seen
+
+
+@pytest.mark.parametrize(("bound_ms", "quick", "worked"), [(60_000.0, True, 1), (-1.0, False, 3)])
+def test_the_time_of_every_try_is_told(bound_ms: float, quick: bool, worked: int) -> None:
+    times: list[None] = []
+    within, told = timing.within(lambda: times.append(None), bound_ms, tries=3)
+    assert (within, len(times), told.count(" then ")) == (quick, worked, worked - 1)
+    assert told.endswith(f" ms, at most {bound_ms:.0f}")
+
+
+def test_work_that_fails_is_not_tried_again() -> None:
+    times: list[None] = []
+
+    def work() -> None:
+        times.append(None)
+        raise AssertionError("wrong, not slow")
+
+    with pytest.raises(AssertionError, match="wrong, not slow"):
+        timing.within(work, 60_000.0, tries=3)
+    assert len(times) == 1

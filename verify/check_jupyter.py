@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from provision import releases, values
 from provision.appsecrets import LINK_NAMESPACE
 from provision.site import Site
+from verify import timing
 from verify.forward import client
 from verify.kernel import Notebook
 
@@ -83,17 +83,18 @@ def test_a_notebook_asks_both_sites(
     notebook: Notebook, both: tuple[Site, Site], budget: Callable[[str], float], figure: Callable[[str], None]
 ) -> None:
     """PostgreSQL, MLflow and S3 here; a serving stage and Ray through the link: each by its own environment's keys."""
-    started = time.perf_counter()
-    told = dict(zip(CELLS, map(json.loads, notebook.run()), strict=True))
-    took_ms = (time.perf_counter() - started) * 1000
-    figure(f"{len(CELLS)} cells in a new kernel: {took_ms:.0f} ms; {told['postgresql'][2]} chunks, Ray {told['ray']}")
+    ran: list[Mapping[str, Any]] = []  # of each try; the last is on the volume
+    bound_ms, tries = budget("jupyter.transaction_ms"), budget("timing.tries")
+    quick, took = timing.within(lambda: ran.append(outputs(notebook)), bound_ms, tries)
+    told = ran[-1]
+    figure(f"{len(CELLS)} cells in a new kernel: {took}; {told['postgresql'][2]} chunks, Ray {told['ray']}")
     assert told["postgresql"][:2] == ["jupyter", "tandem"]
     assert told["serving"] == DIMENSIONS
     assert told["mlflow"] == "0"
     assert told["s3"] == 200
     assert told["ray"] == ray_version(both[1])
     assert on_the_volume(both[0]) == told
-    assert took_ms <= budget("jupyter.transaction_ms")
+    assert quick, took
 
 
 @pytest.mark.parametrize("path", CLOSED)
@@ -101,6 +102,11 @@ def test_a_notebook_asks_both_sites(
 def test_nobody_gets_in_without_the_token(who: Mapping[str, str], path: str, anybody: httpx.Client) -> None:
     """Files, kernels, terminals; the page leads to the login."""
     assert anybody.get(path, headers=who).status_code in {302, 403}
+
+
+def outputs(notebook: Notebook) -> Mapping[str, Any]:
+    """Cell -> what it printed, in a new kernel."""
+    return dict(zip(CELLS, map(json.loads, notebook.run()), strict=True))
 
 
 def on_the_volume(site: Site) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from provision.errors import CheckFailed
 from provision.site import Site
+from verify import timing
 from verify.forward import Bucket, bucket, client
 
 NAME = "tandem-verify"
@@ -85,22 +85,10 @@ def test_tasks_are_annotated_and_exported(
     admin: Admin, source: Bucket, site: Site, budget: Callable[[str], float], figure: Callable[[str], None]
 ) -> None:
     """Both tasks get an annotation; the export tells both, and so does the database."""
-    started = time.perf_counter()
-    project = admin.ask("POST", "/api/projects/", json={"title": NAME, "label_config": CONFIG})["id"]
-    sync(admin, project, source)
-    admin.ask("POST", f"/api/projects/{project}/import", json=[{"data": {"text": TEXTS["api"]}}])
-    for task in admin.ask("GET", "/api/tasks", params={"project": project})["tasks"]:
-        admin.ask("POST", f"/api/tasks/{task['id']}/annotations/", json={"result": RESULT})
-    exported = admin.ask("GET", f"/api/projects/{project}/export", params={"exportType": "JSON"})
-    stored = rows(site, project)
-    admin.remove()
-    left = rows(site, project)
-    took_ms = (time.perf_counter() - started) * 1000
-    figure(f"{len(exported)} tasks imported, annotated, exported, removed: {took_ms:.0f} ms")
-    assert {task["data"]["text"]: chosen(task) for task in exported} == dict.fromkeys(TEXTS.values(), CHOICE)
-    assert stored == dict.fromkeys(TEXTS.values(), CHOICE)
-    assert left == {}
-    assert took_ms <= budget("label_studio.transaction_ms")
+    bound_ms, tries = budget("label_studio.transaction_ms"), budget("timing.tries")
+    quick, took = timing.within(lambda: annotate_and_export(admin, source, site), bound_ms, tries)
+    figure(f"{len(TEXTS)} tasks imported, annotated, exported, removed: {took}")
+    assert quick, took
 
 
 @pytest.mark.parametrize("path", CLOSED)
@@ -115,6 +103,22 @@ def test_nobody_signs_up_uninvited(anybody: httpx.Client) -> None:
     page = anybody.get("/user/signup/")
     given = {"csrfmiddlewaretoken": page.cookies["csrftoken"], "email": f"{NAME}@example.org", "password": NAME * 2}
     assert anybody.post("/user/signup/", data=given).status_code == 403
+
+
+def annotate_and_export(admin: Admin, source: Bucket, site: Site) -> None:
+    """The whole transaction; nothing of it is left."""
+    project = admin.ask("POST", "/api/projects/", json={"title": NAME, "label_config": CONFIG})["id"]
+    sync(admin, project, source)
+    admin.ask("POST", f"/api/projects/{project}/import", json=[{"data": {"text": TEXTS["api"]}}])
+    for task in admin.ask("GET", "/api/tasks", params={"project": project})["tasks"]:
+        admin.ask("POST", f"/api/tasks/{task['id']}/annotations/", json={"result": RESULT})
+    exported = admin.ask("GET", f"/api/projects/{project}/export", params={"exportType": "JSON"})
+    stored = rows(site, project)
+    admin.remove()
+    left = rows(site, project)
+    assert {task["data"]["text"]: chosen(task) for task in exported} == dict.fromkeys(TEXTS.values(), CHOICE)
+    assert stored == dict.fromkeys(TEXTS.values(), CHOICE)
+    assert left == {}
 
 
 def sync(admin: Admin, project: int, source: Bucket) -> None:

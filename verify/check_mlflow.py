@@ -6,7 +6,6 @@ behind as deleted ones, without artifacts.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from provision.errors import CheckFailed
 from provision.site import Site
+from verify import timing
 from verify.forward import Bucket, bucket, client
 
 NAME = "tandem-verify"
@@ -59,29 +59,10 @@ def test_a_run_is_logged_and_its_artifact_lies_in_the_bucket(
 ) -> None:
     """Run, metric and artifact written; read back by search and from the bucket; removed, and gone from the bucket."""
     ask = asking(anybody, admin)
-    started = time.perf_counter()
-    experiment = experiment_of(ask)
-    run = ask("POST", f"{API}/runs/create", json={"experiment_id": experiment, "run_name": NAME})["run"]["info"]
-    folder = f"{experiment}/{run['run_id']}/artifacts"
-    try:
-        ask("POST", f"{API}/runs/log-metric", json=metric(run["run_id"]))
-        ask("PUT", f"{ARTIFACTS}/{folder}/{ARTIFACT}", content=CONTENT)
-        found = ask(
-            "POST", f"{API}/runs/search", json={"experiment_ids": [experiment], "filter": f"metrics.{METRIC} > 0"}
-        )
-        stored = own.ask("GET", f"{folder}/{ARTIFACT}")
-    finally:
-        ask("DELETE", f"{ARTIFACTS}/{folder}")
-        ask("POST", f"{API}/runs/delete", json={"run_id": run["run_id"]})
-        ask("POST", f"{API}/experiments/delete", json={"experiment_id": experiment})
-    left = own.ask("GET", f"{folder}/{ARTIFACT}").status_code
-    took_ms = (time.perf_counter() - started) * 1000
-    figure(f"run, metric, artifact of {len(CONTENT)} bytes: {took_ms:.0f} ms")
-    (seen,) = [one for one in found["runs"] if one["info"]["run_id"] == run["run_id"]]
-    assert [(one["key"], one["value"]) for one in seen["data"]["metrics"]] == [(METRIC, VALUE)]
-    assert (stored.status_code, stored.content) == (200, CONTENT)
-    assert left == 404
-    assert took_ms <= budget("mlflow.transaction_ms")
+    bound_ms, tries = budget("mlflow.transaction_ms"), budget("timing.tries")
+    quick, took = timing.within(lambda: log_and_read_back(ask, own), bound_ms, tries)
+    figure(f"run, metric, artifact of {len(CONTENT)} bytes: {took}")
+    assert quick, took
 
 
 @pytest.mark.parametrize("path", CLOSED.values(), ids=CLOSED)
@@ -127,6 +108,29 @@ def asking(anybody: httpx.Client, admin: httpx.BasicAuth) -> Callable[..., Any]:
         return answer.json() if answer.content else {}
 
     return ask
+
+
+def log_and_read_back(ask: Callable[..., Any], own: Bucket) -> None:
+    """The whole transaction; nothing of it is left."""
+    experiment = experiment_of(ask)
+    run = ask("POST", f"{API}/runs/create", json={"experiment_id": experiment, "run_name": NAME})["run"]["info"]
+    folder = f"{experiment}/{run['run_id']}/artifacts"
+    try:
+        ask("POST", f"{API}/runs/log-metric", json=metric(run["run_id"]))
+        ask("PUT", f"{ARTIFACTS}/{folder}/{ARTIFACT}", content=CONTENT)
+        found = ask(
+            "POST", f"{API}/runs/search", json={"experiment_ids": [experiment], "filter": f"metrics.{METRIC} > 0"}
+        )
+        stored = own.ask("GET", f"{folder}/{ARTIFACT}")
+    finally:
+        ask("DELETE", f"{ARTIFACTS}/{folder}")
+        ask("POST", f"{API}/runs/delete", json={"run_id": run["run_id"]})
+        ask("POST", f"{API}/experiments/delete", json={"experiment_id": experiment})
+    left = own.ask("GET", f"{folder}/{ARTIFACT}").status_code
+    (seen,) = [one for one in found["runs"] if one["info"]["run_id"] == run["run_id"]]
+    assert [(one["key"], one["value"]) for one in seen["data"]["metrics"]] == [(METRIC, VALUE)]
+    assert (stored.status_code, stored.content) == (200, CONTENT)
+    assert left == 404
 
 
 def experiment_of(ask: Callable[..., Any]) -> str:
