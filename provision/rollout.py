@@ -131,8 +131,8 @@ def await_ready(site: Site, release: Release) -> None:
     what, again = f"{release.name} at {site.name}", f"invoke provision.charts --site {site.name}"
     items = wait_until(
         f"{what}: taken note of",
-        lambda: _Items(_items(site, release)),
-        lambda found: readiness.is_seen(release, found),
+        heard(lambda: _Items(_items(site, release)), _Unseen),
+        lambda found: not isinstance(found, _Unseen) and readiness.is_seen(release, found),
         never,
         deadline_s=SEEN_S * site.settings.patience,
         next=again,
@@ -211,6 +211,17 @@ class _Items(list[readiness.Item]):
 
     def __repr__(self) -> str:
         return f"{len(self)} objects"
+
+
+class _Unseen(_Items):
+    """None of them, and why."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+    def __repr__(self) -> str:
+        return self.why
 
 
 def _free(site: Site, release: Release) -> None:

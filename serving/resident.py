@@ -83,7 +83,7 @@ def measure(embedder: Path, summarizer: Path, threads: int, rounds: Sequence[tup
     yield resident(f"embedder {serves.manifest.precision}, warmed")
     loaded = engine.load(summarizer, threads=threads)
     yield resident("summarizer, loaded")
-    rng, settings = np.random.default_rng(SEED), _exactly(NEW)
+    rng, settings = np.random.default_rng(SEED), Generation.exactly(NEW)
     for texts, tokens in rounds:
         length = min(tokens, loaded.positions)
         batch.summarize(loaded, rng.integers(5, loaded.vocabulary, (texts, length)).tolist(), settings)
@@ -96,18 +96,6 @@ def resident(what: str) -> Resident:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     kib = {name: int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB", status, re.MULTILINE)}
     return Resident(what, kib["VmRSS"] >> 10, (kib["RssAnon"] + kib["RssShmem"]) >> 10, kib["VmHWM"] >> 10)
-
-
-def _exactly(tokens: int) -> Generation:
-    """Summaries of this many tokens: the end is banned before, and forced then."""
-    return Generation(
-        num_beams=4,
-        min_length=tokens + 1,
-        max_length=tokens + 1,
-        decoder_start_token_id=2,
-        eos_token_id=2,
-        forced_eos_token_id=2,
-    )
 
 
 if __name__ == "__main__":

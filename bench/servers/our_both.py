@@ -24,14 +24,7 @@ from serving.summarizer.generation import Generation
 
 TOKENS, NEW, LEAST_WORD = 256, 48, 5
 FOLDER = Path(sys.argv[2])
-SEARCH = Generation(
-    num_beams=4,
-    min_length=NEW + 1,
-    max_length=NEW + 1,
-    decoder_start_token_id=2,
-    eos_token_id=2,
-    forced_eos_token_id=2,
-)
+SEARCH = Generation.exactly(NEW)
 ABOUT = Manifest(
     name="random-distilbart",
     version="0",

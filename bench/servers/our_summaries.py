@@ -26,15 +26,7 @@ class Request(BaseModel):
 @app.post("/summarize")
 def summarize(request: Request) -> dict[str, list[list[int]]]:
     """The end is banned before the last token and forced then."""
-    length = request.new + 1
-    settings = Generation(
-        num_beams=4,
-        min_length=length,
-        max_length=length,
-        decoder_start_token_id=2,
-        eos_token_id=2,
-        forced_eos_token_id=2,
-    )
+    settings = Generation.exactly(request.new)
     return {"summaries": [list(ids) for ids in batch.summarize(model, request.sources, settings)]}
 
 

@@ -29,6 +29,18 @@ class Generation(BaseModel):
             raise ValueError("min_length exceeds max_length")
         return self
 
+    @staticmethod
+    def exactly(tokens: int) -> Generation:
+        """Summaries of this many tokens, for measurements: the end is banned before, and forced then."""
+        return Generation(
+            num_beams=4,
+            min_length=tokens + 1,
+            max_length=tokens + 1,
+            decoder_start_token_id=2,
+            eos_token_id=2,
+            forced_eos_token_id=2,
+        )
+
     def changed(self, **changes: object) -> Generation:
         """With some settings replaced, and checked again. Raises ValidationError."""
         return Generation.model_validate({**self.model_dump(), **changes})
