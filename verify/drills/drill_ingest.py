@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ import requests
 from provision import gateway, pipelines, s3
 from provision.pipelines import ARCHIVE, KEY, KIND, PSQL, Runs
 from provision.settings import Settings
+from provision.shell import Result
 from provision.site import Site
+from provision.threads import interruptible
 from provision.wait import wait_until
 from verify.drills.cli import Answer, Cli
 from verify.drills.papers import PAPERS, PREFIX, others
@@ -33,6 +35,13 @@ SELECT coalesce(json_object_agg(document, said), '{{}}') FROM (
   FROM chunks WHERE starts_with(document, '{PREFIX}') GROUP BY document) AS each;
 """
 FORGET = f"DELETE FROM chunks WHERE starts_with(document, '{PREFIX}');"
+HOLDER = "tandem-verify-holds-chunks"
+HOLD = f"SET application_name = '{HOLDER}'; BEGIN; LOCK TABLE chunks IN EXCLUSIVE MODE; SELECT pg_sleep(:name);"
+LET_GO = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{HOLDER}';"
+WAITING = """
+SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = pg_locks.relation
+WHERE relname = 'chunks' AND mode = 'RowExclusiveLock' AND NOT granted;
+"""
 FORGET_RUN = "DELETE FROM argo_archived_workflows WHERE name = :'name';"
 
 
@@ -68,8 +77,25 @@ class Corpus:
 
     def sql(self, text: str, database: str, name: str = "") -> str:
         """As the database's owner, in its pod."""
+        return self._psql(text, database, name).stdout.strip()
+
+    @contextmanager
+    def held(self, seconds: float) -> Iterator[None]:
+        """Nobody writes chunks meanwhile: who is about to waits at its work."""
+        with interruptible(1) as pool:
+            holding = pool.submit(self._psql, HOLD, "tandem", f"{seconds:.0f}", deadline_s=seconds + ANSWER_S)
+            try:
+                yield
+            finally:
+                self.sql(LET_GO, "tandem")
+                holding.result()
+
+    def _psql(self, text: str, database: str, name: str, deadline_s: float = 60.0) -> Result:
         words = [database if word == "argo" else word for word in PSQL]
-        return self.runs.site.kube.run(*ARCHIVE, *words, "-v", f"name={name}", stdin=text).stdout.strip()
+        cut = range(256) if text == HOLD else (0,)  # which is ended from outside
+        return self.runs.site.kube.run(
+            *ARCHIVE, *words, "-v", f"name={name}", stdin=text, ok=cut, deadline_s=deadline_s
+        )
 
     def forget(self) -> None:
         """Papers, texts, chunks."""
@@ -153,19 +179,19 @@ def test_running_again_leaves_the_same_rows(ingested: Ingested, figure: Callable
 def test_a_killed_pod_is_tried_again_and_doubles_nothing(
     ingested: Ingested, cleaned: ExitStack, cli: Cli, figure: Callable[[str], None]
 ) -> None:
-    """The pod that writes the chunks is deleted at its work."""
+    """The pod that writes the chunks is deleted while its statement waits for a lock that the drill holds."""
     runs, deadline_s = ingested.corpus.runs, cli.budget("drill.repair_deadline_s")
-    name = runs.create("ingest", {"prefix": PREFIX})
-    cleaned.callback(ingested.corpus.forget_run, name)
-    pod = wait_until(
-        f"{name}: load begins",
-        lambda: loading(runs, name),
-        lambda pod: pod not in {"", OVER},
-        lambda pod: pod == OVER,
-        deadline_s=deadline_s,
-        every_s=0.3,
-    )
-    runs.site.kube.run("delete", "pod", pod, "-n", NAMESPACE, "--grace-period=0", "--force")
+    with ingested.corpus.held(deadline_s):
+        name = runs.create("ingest", {"prefix": PREFIX})
+        cleaned.callback(ingested.corpus.forget_run, name)
+        pod = wait_until(
+            f"{name}: load is at its work",
+            lambda: loading(runs, name) if ingested.corpus.sql(WAITING, "tandem") != "0" else "",
+            lambda pod: pod not in {"", OVER},
+            lambda pod: pod == OVER,
+            deadline_s=deadline_s,
+        )
+        runs.site.kube.run("delete", "pod", pod, "-n", NAMESPACE, "--grace-period=0", "--force")
     done = pipelines.follow(runs, name, deadline_s)
     tries = [step.phase for step in done.steps if step.name.startswith("load")]
     figure(f"load: {', '.join(tries)}")
