@@ -191,7 +191,8 @@ def test_a_killed_pod_is_tried_again_and_doubles_nothing(
             lambda pod: pod == OVER,
             deadline_s=deadline_s,
         )
-        runs.site.kube.run("delete", "pod", pod, "-n", NAMESPACE, "--grace-period=0", "--force")
+        # Held until its process has ended: a pod that is only struck off would come to its end meanwhile.
+        runs.site.kube.run("delete", "pod", pod, "-n", NAMESPACE, "--grace-period=1", deadline_s=deadline_s)
     done = pipelines.follow(runs, name, deadline_s)
     tries = [step.phase for step in done.steps if step.name.startswith("load")]
     figure(f"load: {', '.join(tries)}")
