@@ -123,6 +123,20 @@ def test_steps_begun_are_read_from_events_whose_last_line_is_half_written(tmp_pa
     assert cli.steps_begun(events) == {"lease"}
 
 
+@pytest.mark.parametrize("commands", [9, 10, 99, 100, 101, 250])
+def test_every_command_of_a_drill_has_a_log_of_its_own(commands: int, tmp_path: Path) -> None:
+    run = SimpleNamespace(folder=tmp_path / "20261126T000000Z", utc="20261126T000000Z")
+    run.folder.mkdir()
+    asked = cli.Cli(load("rehearsal"), run)  # type: ignore[arg-type]
+    for _ in range(commands):
+        log = run.folder / f"{asked._number():03d}.provision.lease.log"
+        assert not log.exists()
+        log.touch()
+    (run.folder / "invoke.log").touch()
+    (tmp_path / f"{run.utc}.000").mkdir()
+    assert asked._number() == commands + 1
+
+
 def test_every_application_is_taken_away_once() -> None:
     settings = load("rehearsal")
     wanted = [(release.site, release.name) for release in zero.with_pods(settings)]

@@ -108,6 +108,13 @@ def test_a_fault_that_is_none_is_a_wrong_command(places: Places) -> None:
     assert "nova-killed" in caught.value.why
 
 
+def test_where_no_cloud_is_up_there_is_nothing_to_break(places: Places, recorder: Recorder) -> None:
+    places.root("chi-uc").rmdir()
+    with pytest.raises(PreconditionMissing, match="no cloud to break") as caught:
+        switch.on(places, "it")
+    assert (caught.value.next, recorder.done) == ("invoke rehearsal.up", [])
+
+
 def test_the_testbed_has_no_faults_to_switch() -> None:
     with pytest.raises(UsageError, match="chameleon is no rehearsal"):
         tell.fault("chameleon", "case", "no-su", off=False)

@@ -30,11 +30,14 @@ def listed(places: Places) -> list[State]:
 
 
 def on(places: Places, name: str) -> State:
-    """Let it happen. Raises UsageError for a name that is none, PreconditionMissing when it is on already."""
+    """Let it happen. Raises UsageError for a name that is none, PreconditionMissing when it is on or no cloud is up."""
     fault = _named(name)
     if _since(places, name):
         raise PreconditionMissing(f"fault {name} is on already", next=f"invoke rehearsal.fault {name} --off")
-    memory = fault.effect.on(Ground(places, fault.site), name)
+    ground = Ground(places, fault.site)
+    if not ground.tree.root.exists():
+        raise PreconditionMissing(f"{fault.site}: there is no cloud to break", next="invoke rehearsal.up")
+    memory = fault.effect.on(ground, name)
     since = utc_now()
     if not fault.once:
         write_atomic(_file(places, name), json.dumps({"since": since, "memory": memory}))

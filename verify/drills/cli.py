@@ -58,7 +58,7 @@ class Cli:
         ended = shell.run(
             self.argv(*words), cwd=ROOT, ok=range(-64, 256), deadline_s=self.budget(deadline), heartbeat=" ".join(words)
         )
-        log = self.run.folder / f"{self._number():02d}.{words[0]}.log"
+        log = self.run.folder / f"{self._number():03d}.{words[0]}.log"
         write_atomic(log, f"{' '.join(words)}: exit code {ended.code} after {ended.seconds:.1f} s\n{ended.stderr}")
         return Answer(ended.code, json.loads(ended.stdout or "{}"), ended.seconds, log)
 
@@ -73,7 +73,7 @@ class Cli:
 
     def verify(self, *areas: str, site: str = "") -> Verification:
         """Live checks in a run folder of their own: `check_<area>.py`, one of them (`<area>::<check>`), or all."""
-        folder = self.run.folder.parent / f"{self.run.utc}.{self._number():02d}"
+        folder = self.run.folder.parent / f"{self.run.utc}.{self._number():03d}"
         named = (area.partition("::") for area in areas)
         files = [f"verify/check_{file}.py{sep}{check}" for file, sep, check in named] or ["verify"]
         where = ["--site", site] if site else []
@@ -114,7 +114,7 @@ class Cli:
 
     def start(self, *words: str) -> tuple[int, Path]:
         """The same as `invoke`, in the background: its process id and its log."""
-        log = self.run.folder / f"{self._number():02d}.{words[0]}.log"
+        log = self.run.folder / f"{self._number():03d}.{words[0]}.log"
         return shell.spawn(self.argv(*words), log=log, cwd=ROOT), log
 
     def argv(self, *words: str) -> list[str]:
@@ -128,7 +128,7 @@ class Cli:
     def _number(self) -> int:
         """How many commands this run has seen: names stay in the order in which things happened."""
         named = [path for path in self.run.folder.parent.iterdir() if path.name.startswith(f"{self.run.utc}.")]
-        return len(named) + len(list(self.run.folder.glob("[0-9][0-9].*.log")))
+        return len(named) + len(list(self.run.folder.glob("[0-9]*.*.log")))
 
 
 def kill(pid: int) -> None:

@@ -20,7 +20,7 @@ from verify.drills import probes
 from verify.drills.cli import Answer, Cli, tail
 from verify.drills.listing import Listing
 from verify.drills.probes import PROBES, Probe
-from verify.drills.troubles import TO_NETWORK, TROUBLES, Trouble
+from verify.drills.troubles import LEASE, TO_NETWORK, TROUBLES, Trouble
 
 HEAD = ("fault", "what tandem did", "exit code", "leftovers")
 KEPT = "-volume-"
@@ -39,6 +39,7 @@ class Row:
 @pytest.fixture(scope="module", autouse=True)
 def left_verified(cli: Cli) -> Iterator[None]:
     """Nothing stands before and after but the clouds and the data; whatever a red case left on is switched off."""
+    cli.must(*LEASE, deadline="drill.converge_deadline_s")  # what starts clouds that do not run
     cli.must("rehearsal.fault", "all", "--off")
     cli.must("provision.destroy", deadline="drill.converge_deadline_s")
     yield
