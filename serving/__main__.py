@@ -70,6 +70,7 @@ def build(config: Config, sources: Sources) -> uvicorn.Server:
             timeout_keep_alive=wire.KEEP_S,
             timeout_graceful_shutdown=30,
             server_header=False,
+            proxy_headers=False,
         )
     )
     return server

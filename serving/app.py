@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse
 
 from serving import __version__, api, contract
 from serving.account import Account
+from serving.direct import Direct
 from serving.errors import Refused
 from serving.metrics import CONTENT_TYPE
 from serving.problems import Problems
@@ -71,7 +72,7 @@ def create_app(
 
 
 def _embeddings(service: Service) -> APIRouter:
-    routes, router = Routes(service), APIRouter(tags=["embeddings"])
+    routes, router = Routes(service), APIRouter(tags=["embeddings"], route_class=Direct)
     router.add_api_route(
         "/v1/embeddings",
         routes.embeddings,
@@ -96,7 +97,7 @@ def _embeddings(service: Service) -> APIRouter:
 
 
 def _process(service: Service) -> APIRouter:
-    routes, router = Routes(service), APIRouter(tags=["process"])
+    routes, router = Routes(service), APIRouter(tags=["process"], route_class=Direct)
     router.add_api_route("/livez", routes.livez, methods=["GET"], responses=contract.answers(api.Liveness))
     router.add_api_route("/startupz", routes.startupz, methods=["GET"], responses=contract.answers(api.Start, 503))
     router.add_api_route("/readyz", routes.readyz, methods=["GET"], responses=contract.answers(api.Readiness, 503))

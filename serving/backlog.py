@@ -2,8 +2,8 @@
 
 Interactive texts go first. Bulk ones go when no interactive text waits, and once their oldest has waited PATIENCE_S
 they are given one token of SHARE even while interactive texts keep coming: neither line can starve the other.
-Within a line the oldest text is always in the batch; it is filled with the nearest lengths among the oldest WINDOW,
-as long as that pads little and the batch stays within its budget of padded tokens (a longer text goes alone). So a
+Within a line the oldest text is always in the batch; it is filled with lengths near it among the oldest WINDOW, as
+long as that wastes little and the batch stays within its budget of padded tokens (a longer text goes alone). So a
 text is passed over at most as often as there were texts before it in its line.
 A text leaves the line when nobody waits for it any more: every client left, or every deadline has passed.
 """
@@ -24,7 +24,7 @@ from serving.engine import Ids
 WINDOW = 128
 PATIENCE_S = 1.0
 SHARE = 4
-SLACK_PART = 16  # a text may join when it pads at most this part of the budget
+OWN_PART = 32  # what a batch costs by itself is this part of its budget: on a CPU as much as 8 tokens of 256
 
 Vector = npt.NDArray[np.float32]
 
@@ -107,16 +107,30 @@ class Waiting:
 
 
 def pick(lengths: Sequence[int], budget: int, at_most: int = WINDOW) -> list[int]:
-    """Which of the waiting texts (oldest first) make the next batch: always the first, then the nearest lengths."""
-    longest, chosen, slack = lengths[0], [0], budget // SLACK_PART
-    for index in sorted(range(1, min(len(lengths), WINDOW)), key=lambda i: (abs(lengths[i] - lengths[0]), i)):
-        wider = max(longest, lengths[index])
-        padded = wider * (len(chosen) + 1)
-        if len(chosen) >= at_most or padded > budget or padded - longest * len(chosen) - lengths[index] > slack:
-            break
-        chosen.append(index)
-        longest = wider
-    return chosen
+    """Which of the waiting texts (oldest first) make the next batch: the oldest one, among its like.
+
+    Of all runs of neighbouring lengths that hold the oldest, the one of which most is real tokens, and least padding
+    and what a batch costs by itself.
+    """
+    order = sorted(range(min(len(lengths), WINDOW)), key=lambda i: (-lengths[i], i))
+    ordered, place = [lengths[i] for i in order], order.index(0)
+    starts = [at for at in range(place + 1) if not at or ordered[at] != ordered[at - 1]]
+    _, count, start = max((*_run(ordered[at:], place - at + 1, budget, at_most), at) for at in starts)
+    return order[start : start + count]
+
+
+def _run(lengths: Sequence[int], must: int, budget: int, at_most: int) -> tuple[float, int]:
+    """Of texts, longest first: how much of the best batch that holds the first `must` is real, and its size."""
+    longest, own = lengths[0], max(1, budget // OWN_PART)
+    room = max(1, min(at_most, budget // longest))
+    if must > room:
+        return 0.0, 0
+    count = real = 0
+    for length in lengths[:room]:
+        if count >= must and length * (own + longest * count) <= longest * real:
+            break  # its padding would cost more than it shares
+        count, real = count + 1, real + length
+    return real / (own + longest * count), count
 
 
 class Backlog:

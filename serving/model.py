@@ -44,7 +44,9 @@ class Model:
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoded]:
         """Every text as token ids, special ones included."""
-        found = self.tokenizer.encode_batch_fast(list(texts))
+        # One text alone is not worth the tokenizer's threads.
+        alone = len(texts) == 1
+        found = [self.tokenizer.encode(texts[0])] if alone else self.tokenizer.encode_batch_fast(list(texts))
         return [Encoded(one.ids, bool(one.overflowing)) for one in found]
 
     def run(self, batch: Sequence[Ids]) -> Vectors:

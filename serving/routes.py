@@ -41,31 +41,31 @@ class Routes:
             answer = await self._vectors(request, asked.texts, claim)
             return self._written(answer, lambda: api.plain(answer))
 
-    async def models(self) -> Response:
+    async def models(self, _: Request) -> Response:
         """List what serves here."""
         served = told.models(self._service)
         if not served:
             raise NotReady(self._service.reason)
         return _json(api.dump(api.ModelList(object="list", data=served).model_dump()))
 
-    async def livez(self) -> Response:
+    async def livez(self, _: Request) -> Response:
         """Whether the event loop turns."""
         return _json(api.dump({"alive": True}))
 
-    async def startupz(self) -> Response:
+    async def startupz(self, _: Request) -> Response:
         """Whether loading has ended, well or not."""
         if not self._service.has_started:
             return problems.respond(problems.NOT_READY, self._service.reason, {"Retry-After": "1"})
         return _json(api.dump({"started": True, "phase": self._service.phase.value}))
 
-    async def readyz(self) -> Response:
+    async def readyz(self, _: Request) -> Response:
         """Whether every model is loaded, warmed, proven and on its provider, and why not."""
         found = told.readiness(self._service).model_dump()
         if self._service.is_ready:
             return _json(api.dump(found))
         return problems.respond(problems.NOT_READY, self._service.reason, {"Retry-After": "1"}, found)
 
-    async def metrics(self) -> Response:
+    async def metrics(self, _: Request) -> Response:
         """Prometheus' exposition."""
         return Response(self._service.exposition(), media_type=CONTENT_TYPE)
 

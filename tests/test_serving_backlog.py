@@ -37,12 +37,29 @@ def test_the_oldest_text_is_always_in_the_batch() -> None:
 
 
 def test_the_nearest_lengths_fill_the_batch_up_to_the_budget() -> None:
-    assert pick([10, 60, 11, 9, 12], 40) == [0, 2, 3]
+    assert sorted(pick([10, 60, 11, 9, 40], 256)) == [0, 2, 3]
+    assert sorted(pick([60, 58, 58, 58, 58, 200], 256)) == [0, 1, 2, 3]
 
 
 def test_a_text_that_would_mostly_be_padding_waits_for_its_like() -> None:
     assert pick([100, 5, 5, 5], 256) == [0]
     assert pick([5, 5, 5, 100], 256) == [0, 1, 2]
+    assert pick([20, *[12] * 7], 256) == [0]
+
+
+def test_of_equal_texts_the_oldest_go_and_what_a_batch_costs_by_itself_is_shared() -> None:
+    assert pick([8] * 50, 256) == list(range(32))
+    assert sorted(pick([10, 11, 9, 10, 11], 256)) == [0, 1, 2, 3, 4]
+
+
+def test_little_is_padding_while_many_wait() -> None:
+    rng = random.Random(3)
+    real = padded = 0
+    for _ in range(100):
+        lengths = [rng.choice((5, 6, 8, 9, 11, 12, 14, 20)) for _ in range(30)]
+        chosen = [lengths[i] for i in pick(lengths, 256)]
+        real, padded = real + sum(chosen), padded + len(chosen) * max(chosen)
+    assert real / padded > 0.92
 
 
 def test_padded_tokens_never_exceed_the_budget_unless_one_text_does() -> None:
@@ -50,7 +67,7 @@ def test_padded_tokens_never_exceed_the_budget_unless_one_text_does() -> None:
     for _ in range(200):
         lengths = [rng.randint(1, 512) for _ in range(rng.randint(1, 200))]
         chosen = pick(lengths, 256)
-        assert chosen[0] == 0
+        assert 0 in chosen
         assert len(set(chosen)) == len(chosen)
         assert max(chosen) < WINDOW
         assert len(chosen) == 1 or len(chosen) * max(lengths[i] for i in chosen) <= 256

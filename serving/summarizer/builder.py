@@ -1,7 +1,7 @@
 """What both graphs are written with: nodes in order, large tensors in one data file, fp32 or int8 products.
 
-Opset 17, standard operators only, no tracing, no torch. The data file is shared, so a table that both graphs use (the
-words) lies there once, and both sessions map the same pages.
+Opset 17, no tracing, no torch; in fp32 standard operators only. The data file is shared, so a table that both graphs
+use (the words) lies there once, and both sessions map the same pages.
 
 int8: a weight matrix is rounded per output column, its input per row at run time, and the product is of whole numbers.
 A row's result therefore depends on that row alone, never on what else is in the batch. Rows are shifted to 1..255,
@@ -23,6 +23,7 @@ from onnx import TensorProto, helper
 from serving.summarizer.weights import EPSILON, Array, Bart
 
 OPSET = 17
+RUNTIME = "com.microsoft"  # operators of ONNX Runtime itself, in int8 graphs only
 IR_VERSION = 8  # what opset 17 came with: older runtimes read it too
 ALIGNMENT = 65536  # of a tensor in the data file, so that it can be mapped as it lies
 MASKED = -10000.0  # exp() of it is exactly 0 in fp32, and it still fits fp16
@@ -61,9 +62,10 @@ class Graph:
     bart: Bart
     data: DataFile
     precision: Precision
+    rows: str  # the input [batch, tokens] of which each element is a row of every state
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     tensors: dict[str, onnx.TensorProto] = field(default_factory=dict)
-    rounded: dict[str, tuple[str, str]] = field(default_factory=dict)  # state -> its bytes, its row scales
+    rounded: dict[str, tuple[str, str]] = field(default_factory=dict)  # by state, see _round and _per_row
 
     def node(self, kind: str, inputs: list[str], out: str, **attributes: Any) -> str:
         """Append an operator with one output and give that output's name."""
@@ -107,35 +109,45 @@ class Graph:
             [self.bart[n + ".weight"].T * np.float32(f) for n, f in zip(names, factors, strict=True)], 1
         )
         bias = np.concatenate([self.bart[n + ".bias"] * np.float32(f) for n, f in zip(names, factors, strict=True)])
-        return self.node("Add", [self.product(out, state, weight), self.small(out + ".bias", bias)], out)
+        moved = [self.product(out, state, weight), self.small(out + ".bias", bias)]
+        if self.precision == "fp32":
+            return self.node("Add", moved, out)
+        return self.node("Reshape", [self.node("Add", moved, out + ".flat"), self._per_row()[1]], out)
 
     def product(self, out: str, state: str, weight: Array) -> str:
-        """`state` times `weight` [in, out], in this graph's precision."""
+        """`state` times `weight` [in, out], in this graph's precision; in int8 [rows, out]."""
         if self.precision == "fp32":
             return self.node("MatMul", [state, self.large(out + ".weight", weight)], out + ".product")
         scale = np.maximum(np.abs(weight).max(axis=0), np.finfo(np.float32).tiny) / np.float32(STEPS)
         whole = self.large(out + ".weight.int8", np.rint(weight / scale).astype(np.int8))
-        bytes_, rows = self._round(state)
+        bytes_, step = self._round(state, len(weight))
+        scales = [self.small("round.one", 1.0), self.small(out + ".scale", scale)]
         zero = self.small("round.zero", 128, np.uint8)
-        counted = self.node("MatMulInteger", [bytes_, whole, zero], out + ".counted")
-        wide = self.node("Cast", [counted], out + ".wide", to=TensorProto.FLOAT)
-        scaled = self.node("Mul", [wide, self.small(out + ".scale", scale)], out + ".columns")
-        return self.node("Mul", [scaled, rows], out + ".product")
+        counted = self.node("MatMulIntegerToFloat", [bytes_, whole, *scales, zero], out + ".counted", domain=RUNTIME)
+        return self.node("Mul", [counted, step], out + ".product")
 
-    def _round(self, state: str) -> tuple[str, str]:
-        """A state as bytes 1..255 around 128, and what one step of each row is worth."""
+    def _round(self, state: str, size: int) -> tuple[str, str]:
+        """A state as bytes 1..255 around 128 [rows, size], and what one step of each row is worth [rows, 1]. A row of
+        zeros gives a step of 0, so whatever its bytes are, its product is 0."""
         if state not in self.rounded:
             at = state + ".round."
-            size = self.node("Abs", [state], at + "size")
-            most = self.node("ReduceMax", [size], at + "most", axes=[-1], keepdims=1)
-            some = self.node("Max", [most, self.small("round.tiny", 1e-30)], at + "some")
-            steps = self.node("Div", [self.small("round.steps", STEPS), some], at + "steps")
-            whole = self.node("Round", [self.node("Mul", [state, steps], at + "spread")], at + "whole")
-            moved = self.node("Add", [whole, self.small("round.middle", 128.0)], at + "moved")
-            bytes_ = self.node("Cast", [moved], at + "bytes", to=TensorProto.UINT8)
-            rows = self.node("Mul", [some, self.small("round.step", 1.0 / STEPS)], at + "rows")
-            self.rounded[state] = (bytes_, rows)
+            flat = self.node("Reshape", [state, self.ints(-1, size)], at + "flat")
+            most = self.node("ReduceMax", [self.node("Abs", [flat], at + "size")], at + "most", axes=[1], keepdims=0)
+            step = self.node("Mul", [most, self.small("round.share", 1.0 / STEPS)], at + "step")
+            bytes_ = self.node("QuantizeLinear", [flat, step, self._per_row()[0]], at + "bytes", axis=0)
+            self.rounded[state] = (bytes_, self.node("Unsqueeze", [step, self.ints(1)], at + "column"))
         return self.rounded[state]
+
+    def _per_row(self) -> tuple[str, str]:
+        """128 for every row, and the shape [batch, tokens, whatever is left]."""
+        if self.rows not in self.rounded:
+            shape = self.node("Shape", [self.rows], "round.shape")
+            count = self.node("Unsqueeze", [self.node("Size", [self.rows], "round.size"), self.ints(0)], "round.count")
+            middle = helper.make_tensor("middle", TensorProto.UINT8, [1], [128])
+            middles = self.node("ConstantOfShape", [count], "round.middles", value=middle)
+            rest = self.node("Concat", [shape, self.ints(-1)], "round.texts", axis=0)
+            self.rounded[self.rows] = (middles, rest)
+        return self.rounded[self.rows]
 
     def residual(self, name: str, out: str, change: str, state: str) -> str:
         """Layer norm `name` of the sum."""
@@ -191,7 +203,7 @@ class Graph:
         )
         # A graph's inputs do not tell how many words it knows, and what serves it reads nothing else.
         about = {"vocabulary": str(self.bart.shape.vocabulary), "positions": str(self.bart.shape.positions)}
-        opset = [helper.make_opsetid("", OPSET)]
+        opset = [helper.make_opsetid("", OPSET), helper.make_opsetid(RUNTIME, 1)]
         model = helper.make_model(made, opset_imports=opset, ir_version=IR_VERSION, producer_name="tandem")
         helper.set_model_props(model, about)
         onnx.checker.check_model(_without_data(model))

@@ -33,7 +33,7 @@ from serving.summarizer.weights import POSITION_OFFSET, Bart
 
 def build(bart: Bart, data: DataFile, precision: Precision) -> bytes:
     """The serialised graph; its large tensors go to `data`."""
-    graph = Graph(bart, data, precision)
+    graph = Graph(bart, data, precision, "tokens")
     state = _embed(graph)
     kept = _kept(graph)
     lineage = graph.node("Unsqueeze", ["lineage", graph.ints(1)], "lineage.bias")

@@ -18,7 +18,7 @@ from serving.summarizer.weights import POSITION_OFFSET, Bart
 
 def build(bart: Bart, data: DataFile, precision: Precision) -> bytes:
     """The serialised graph; its large tensors go to `data`."""
-    graph = Graph(bart, data, precision)
+    graph = Graph(bart, data, precision, "input_ids")
     state = _embed(graph)
     bias = graph.padding_bias("attention_mask")
     for layer in range(bart.shape.encoder_layers):
