@@ -24,7 +24,7 @@ from verify.drills.strain import Asker, Told, asking
 
 STAGE = "testing"
 TEXTS = [paper.text for paper in PAPERS]
-SIZE, CLIENTS = 8, 16  # abstracts of a request; clients while the rate is measured
+SIZE, CLIENTS = 16, 16  # abstracts of a request; clients while the rate is measured
 SETTLE_S, OVERLOAD_S, BURSTS, BURST_S = 10.0, 60.0, 8, 3.0
 TOO_MANY = 429
 KILL_CLIENTS, BEFORE_S, AFTER_S = 4, 5.0, 20.0
