@@ -1,7 +1,8 @@
 """A transport that answers from recordings of real OpenStack services; what was not recorded is an error.
 
 recorded/<site>.json: "METHOD URL" -> status, body, headers. Taken from the rehearsal's clouds with a platform standing.
-What `doctor --live` keeps has a list of answers a request: played one after the other, the last one again and again.
+What was recorded later bears the first recording's user, project and credential. What `doctor --live` keeps has a list
+of answers a request: played one after the other, the last one again and again.
 """
 
 from __future__ import annotations
