@@ -66,7 +66,8 @@ class Release(_Model):
     """One release. `chart` is a folder beside chart.toml; `source` is an upstream chart, pinned by `digest`.
 
     owner: who writes its objects: Helm (the base) or Argo CD. site: one site, or `all`. environments: empty for all.
-    serves: whether it carries the repository that Argo CD reads.
+    serves: whether it carries the repository that Argo CD reads. made_from: files and folders of this checkout that the
+    rehearsal makes the image from: another content is another pod.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Release(_Model):
     ready: tuple[Ready, ...] = Field(min_length=1)
     images: tuple[str, ...] = ()
     image_digests: dict[str, str] = {}
+    made_from: tuple[str, ...] = ()
     requests: Requests = Requests()
     pods: tuple[PodTable, ...] = ()
     values_from: dict[str, ValuesFrom] = {}

@@ -1,7 +1,7 @@
 """The values that a release is installed with, and the hash by which a later look knows them.
 
 Later wins: values.yaml < values.<env>.yaml < values.<site>.yaml < values_from < the platform's name, the site and fixed
-addresses < what the repository holds (of the release that serves it) < scaling. Pure.
+addresses < what the repository holds (of the release that serves it) < what its image is made from < scaling. Pure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from provision.settings import Settings
 
 MIN_CPU_MILLICORES = 10
 MIN_MEMORY_MIB = 16
+SOURCES = frozenset({".py", ".toml", ".json", ".lock"})
 
 
 def of(release: Release, settings: Settings) -> Mapping[str, Any]:
@@ -35,6 +36,8 @@ def of(release: Release, settings: Settings) -> Mapping[str, Any]:
     merged = merge(merged, {"platform": settings.platform, "site": release.site, **fixed_addresses(release, settings)})
     if release.serves:
         merged = merge(merged, _served(release, settings))
+    if release.made_from and settings.embedded is not None:
+        merged["madeFrom"] = made_from(release.apps.parent, release.made_from)
     return dict(scale(merged, settings.cpu_scale, settings.memory_scale))
 
 
@@ -52,6 +55,17 @@ def fixed_addresses(release: Release, settings: Settings) -> Mapping[str, Any]:
             many[service.removeprefix(f"{release.name}-")] = str(forward.target_ip)
     inner = {**one, **({"clusterIPs": many} if many else {})}
     return {"service": inner} if inner else {}
+
+
+def made_from(root: Path, parts: Sequence[str]) -> str:
+    """A hash of what an image is made from: the sources among these files and folders, by their content.
+
+    On the testbed an image has a version, which says as much; the rehearsal makes it from the checkout as it is."""
+    mix = hashlib.sha256()
+    found = (path for part in parts for path in ((root / part).rglob("*") if (root / part).is_dir() else [root / part]))
+    for path in sorted(path for path in found if path.suffix in SOURCES):
+        mix.update(f"{path.relative_to(root)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return mix.hexdigest()[:16]
 
 
 def inputs(release: Release, settings: Settings) -> str:

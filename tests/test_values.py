@@ -47,6 +47,26 @@ def test_a_missing_table_is_named(apps: Path) -> None:
         values.of(only(apps), SETTINGS)
 
 
+def test_an_image_made_here_is_known_by_its_sources(apps: Path) -> None:
+    app(apps, "it", more='made_from = ["code", "code.lock"]\n')
+    (apps.parent / "code" / "inner").mkdir(parents=True)
+    for name in ("code/a.py", "code/inner/b.json", "code/inner/b.pyc", "code.lock"):
+        (apps.parent / name).write_text(name)
+    made = [values.of(only(apps), SETTINGS)["madeFrom"]]
+    for name in ("code/a.py", "code/inner/b.json", "code.lock"):
+        (apps.parent / name).write_text("other")
+        made.append(values.of(only(apps), SETTINGS)["madeFrom"])
+    assert len(set(made)) == 4
+    (apps.parent / "code/inner/b.pyc").write_text("other")
+    assert values.of(only(apps), SETTINGS)["madeFrom"] == made[-1]
+    assert "madeFrom" not in values.of(only(apps), load("chameleon", platform="case"))
+
+
+@pytest.mark.parametrize("release", [one for one in releases.load() if one.made_from], ids=lambda release: release.name)
+def test_what_an_image_is_made_from_is_there(release: Release) -> None:
+    assert [part for part in release.made_from if not (release.apps.parent / part).exists()] == []
+
+
 def addresses(name: str, site: str) -> Any:
     return values.fixed_addresses(releases.named(name, site, SETTINGS), SETTINGS)
 

@@ -139,7 +139,8 @@ def test_pods_ask_for_no_privilege(env: str, release: Release) -> None:
     workloads = sum(text.count(f"kind: {kind}\n") for kind in POD_MAKERS)
     assert (workloads >= 1) == any(ready.condition != "Exists" for ready in release.ready)
     policy = "Always" if WORKBENCH in str(values.of(release, settings(env))) else "IfNotPresent"
-    assert text.count(f"imagePullPolicy: {policy}") >= workloads
+    of_checkout = '{{ ternary "Always" "IfNotPresent" '
+    assert text.count(f"imagePullPolicy: {of_checkout if release.made_from else policy}") >= workloads
     assert text.count("allowPrivilegeEscalation: false") + text.count("privileged: true") >= workloads
     assert text.count("enableServiceLinks: false") == workloads
 
