@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import measure, models, report, targets, venvs
 from bench.machine import describe
 from bench.measure import Facts, Row
-from bench.peers import PEERS, SMOKE, Kind
+from bench.peers import OUR_LOCKS, OURS, PEERS, SMOKE, Kind
 from provision import say, shell
 from provision.errors import CommandFailed, PlatformError, UsageError
 from provision.paths import ROOT, cache_dir
@@ -23,6 +23,7 @@ from provision.paths import ROOT, cache_dir
 VOCABULARY = 50_264  # of the summarizer's words
 KINDS: tuple[Kind, ...] = ("embed", "summarize", "both")
 PLOT_S = 120
+ALONE_S = 120
 SAME_MODEL = 0.99  # mean cosine to fp32 of the least precise variant that counts as the same model
 OUT = ROOT / "docs" / "bench"
 
@@ -63,14 +64,22 @@ def run(is_smoke: bool, rounds: int, seconds: float, only: Sequence[str], out: P
         if peers:
             more, about = measure.run(peers, measure.plan(kind, effort, VOCABULARY), effort, folder, logs)
             rows, facts = rows + more, facts + about
-    verdicts = () if is_smoke else tuple(targets.judge(rows, facts))
+    alone = _alone(folder, effort.seconds) if any(row.peer == OURS for row in rows) else {}
+    verdicts = () if is_smoke else tuple(targets.judge(rows, facts, alone))
     stamp = began.strftime("%Y-%m-%dT%H:%MZ")
-    made = report.Report(stamp, machine, effort.rounds, tuple(rows), tuple(facts), verdicts, is_smoke)
+    made = report.Report(stamp, machine, effort.rounds, tuple(rows), tuple(facts), verdicts, is_smoke, alone)
     for line in report.lines(made):
         say.detail(line)
     if not is_smoke:
         _keep(made, out, began)
     return made.data() | {"exit_code": exit_code(made)}
+
+
+def _alone(folder: Path, seconds: float) -> dict[str, float]:
+    """Texts a second of our embedding engine by itself, by name of the texts."""
+    words = [str(venvs.python(OUR_LOCKS)), "-m", "bench.alone", str(folder / "ours"), str(seconds)]
+    found = shell.run(words, deadline_s=ALONE_S, env={"PYTHONPATH": str(ROOT)}).stdout
+    return {name: float(rate) for name, rate in json.loads(found).items()}
 
 
 def exit_code(made: report.Report) -> int:

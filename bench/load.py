@@ -24,13 +24,17 @@ class ServerFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One drive: answers a second, latencies, how many were counted, and how many were not answered with 200."""
+    """One drive: answers a second, latencies, how many were counted, and how many were not answered with 200.
+
+    server_ms, client_ms: time of one core an answer; where they fill all cores, no more is to be had."""
 
     rate: float
     p50_ms: float
     p99_ms: float
     count: int
     failed: int
+    server_ms: float = 0.0
+    client_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

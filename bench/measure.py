@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -140,7 +141,13 @@ def _drive(one: Running, measure: Measure, number: int) -> Row:
     # Each round begins elsewhere in the texts, so that short rounds do not all ask for the same few.
     start = number * 97 % len(measure.bodies)
     bodies = measure.bodies[start:] + measure.bodies[:start]
+    began = one.cpu_s(), time.process_time()
     figure = load.drive(one.port, measure.path, bodies, measure.clients, measure.seconds, measure.beside)
+    ended = one.cpu_s(), time.process_time()
+    server_ms, client_ms = (
+        (end - start) * 1000 / max(1, figure.count) for start, end in zip(began, ended, strict=True)
+    )
+    figure = replace(figure, server_ms=server_ms, client_ms=client_ms)
     say.line("bench", "ran", f"{measure.name:20} {one.peer.name:24} {figure.rate:9.2f}/s p50 {figure.p50_ms:8.1f} ms")
     return Row(number, measure.name, one.peer.name, figure)
 

@@ -21,6 +21,7 @@ from provision.wait import wait_until
 READY_S = 180.0
 STOP_S = 15.0
 TAIL = 600  # characters of a log that tell why
+USER_TICKS = 11  # field of /proc/PID/stat after the name, the kernel's ticks follow it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Running:
         """Resident memory now."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) // 1024
+
+    def cpu_s(self) -> float:
+        """Processor time so far, of all its threads, of a core."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return sum(map(int, fields[USER_TICKS : USER_TICKS + 2])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -26,12 +26,12 @@ LEAST = Target("abstracts_64", "rate", CTRANSLATE2, 1.1)
 
 
 def row(number: int, peer: str, rate: float, *, failed: int = 0, name: str = "abstracts_64") -> Row:
-    return Row(number, name, peer, Figure(rate, 1000 / rate, 2000 / rate, 10, failed))
+    return Row(number, name, peer, Figure(rate, 1000 / rate, 2000 / rate, 10, failed, server_ms=0.9, client_ms=0.2))
 
 
 def made(rows: list[Row], facts: list[Facts] | None = None) -> report.Report:
-    verdicts = tuple(targets.judge(rows, facts or []))
-    return report.Report("2026-01-01T00:00Z", describe(), 1, tuple(rows), tuple(facts or []), verdicts, False)
+    verdicts = tuple(targets.judge(rows, facts or [], {}))
+    return report.Report("2026-01-01T00:00Z", describe(), 1, tuple(rows), tuple(facts or []), verdicts, False, {})
 
 
 def test_a_ratio_is_taken_within_a_round_and_its_median_is_judged() -> None:
@@ -39,7 +39,7 @@ def test_a_ratio_is_taken_within_a_round_and_its_median_is_judged() -> None:
     rows = [
         row(n, peer, rate) for n, pair in enumerate(rates) for peer, rate in zip((OURS, CTRANSLATE2), pair, strict=True)
     ]
-    verdict = targets.judge(rows, [])[0]
+    verdict = targets.judge(rows, [], {})[0]
     assert verdict.what == "abstracts_64 rate vs ctranslate2"
     assert (verdict.low, verdict.high) == (0.5, 1.25)
     assert verdict.median == pytest.approx(10 / 9)
@@ -59,7 +59,7 @@ def test_a_latency_has_to_be_below_and_the_best_peer_counts() -> None:
 def test_a_drive_with_failed_requests_is_no_evidence() -> None:
     rows = [row(0, OURS, 100.0, failed=1), row(0, CTRANSLATE2, 1.0)]
     assert targets._ratios(LEAST, rows) == []
-    verdict = targets.judge(rows, [])[0]
+    verdict = targets.judge(rows, [], {})[0]
     assert verdict.is_met is None
     assert benchmark.exit_code(made(rows)) == 1, "requests to ours failed"
 
@@ -80,24 +80,37 @@ def test_a_server_that_answers_other_vectors_is_no_peer() -> None:
         assert benchmark.exit_code(replace(made([row(0, OURS, 2.0)]), facts=facts, is_smoke=True)) == code
 
 
+def test_what_the_engine_reaches_alone_stands_beside_a_missed_rate() -> None:
+    name = "queries_64"
+    rows = [row(n, peer, rate, name=name) for n in range(3) for peer, rate in ((OURS, 1800.0), (ORIGINAL, 18.0))]
+    found = next(
+        one for one in targets.judge(rows, [], {"queries": 2700.0}) if "original" in one.what and name in one.what
+    )
+    assert (found.median, found.is_met, found.most) == (100.0, False, 150.0)
+    told = "\n".join(report.lines(replace(made(rows), verdicts=(found,), alone={"queries": 2700.0})))
+    assert "our engine alone         queries      2700.00/s" in told
+    assert "MISSED  (engine alone: 150x)" in told
+    assert all(one.most is None for one in targets.judge(rows, [], {"abstracts": 1.0}))
+
+
 def test_embeddings_beside_summaries_are_held_against_those_without() -> None:
     name = "abstracts_1"
     rates = [(name, 100.0), (measure.beside(name), 80.0)]
     rows = [row(number, OURS_BOTH, rate, name=asked) for number in range(3) for asked, rate in rates]
     rows += [row(3, OURS_BOTH, 100.0, name=name), row(3, OURS_BOTH, 1.0, failed=1, name=measure.beside(name))]
-    verdict = next(one for one in targets.judge(rows, []) if one.what == "abstracts_1_beside_4 p99_ms vs without")
+    verdict = next(one for one in targets.judge(rows, [], {}) if one.what == "abstracts_1_beside_4 p99_ms vs without")
     assert (verdict.low, verdict.high, verdict.is_met) == (1.25, 1.25, True)
     slow = [row(0, OURS_BOTH, 100.0, name=name), row(0, OURS_BOTH, 60.0, name=measure.beside(name))]
-    assert [one.is_met for one in targets.judge(slow, []) if "beside" in one.what] == [False, None]
+    assert [one.is_met for one in targets.judge(slow, [], {}) if "beside" in one.what] == [False, None]
 
 
 def test_memory_is_judged_for_both_models_together() -> None:
     facts = [Facts(OURS, "int8", 2.0, 400), Facts(OURS_SUMMARIES, "int8", 6.0, 700)]
-    found = {verdict.what: verdict.is_met for verdict in targets.judge([], facts)}
+    found = {verdict.what: verdict.is_met for verdict in targets.judge([], facts, {})}
     assert found["resident memory of both models, MiB"] is False
     assert found["ours ready, s"] is True
     assert found["ours (summaries) ready, s"] is False
-    assert not any("memory" in verdict.what for verdict in targets.judge([], facts[:1]))
+    assert not any("memory" in verdict.what for verdict in targets.judge([], facts[:1], {}))
 
 
 def test_a_peer_that_cannot_be_had_is_reported_as_such(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -118,6 +131,7 @@ def test_precision_and_quality_stand_beside_the_rates() -> None:
     quality = Quality(0.9977, 0.9941, 0.73, 0.74)
     lines = "\n".join(report.lines(made([row(0, OURS, 2.0)], [Facts(OURS, "int8", 2.0, 400, quality)])))
     assert re.search(r"ours +int8  rss 400 MiB  ready 2.0 s  cos 0.9977/0.9941 recall@10 0.730 \(fp32 0.740\)", lines)
+    assert "core ms/answer: server 0.90 client 0.20" in lines
     assert "not compared" in lines
 
 
