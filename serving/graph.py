@@ -1,6 +1,8 @@
 """Build the ONNX graph of a BERT encoder with mean pooling and L2 normalisation, opset 18, no tracing, no torch.
 
 Inputs `input_ids` and `attention_mask`, both int64 [batch, tokens]; output `embedding`, float32 [batch, hidden].
+In fp16 everything up to the last layer is half as wide, weights included; the pooling is fp32 in either.
+
 Query, key and value share one product. GELU is the exact one (Erf). Only standard operators, so that every execution
 provider takes the graph; ONNX Runtime fuses what it can when it loads it. The segment embedding of an embedding model
 is always row 0 and is added to the position table here.
@@ -24,6 +26,8 @@ IR_VERSION = 8  # what opset 18 came with: older runtimes read it too
 ALIGNMENT = 65536  # of a tensor in the data file, so that it can be mapped as it lies
 MASKED = -10000.0  # exp() of it is exactly 0 in fp32, and it still fits fp16
 
+Real = type[np.float16] | type[np.float32]
+
 
 @dataclass
 class Graph:
@@ -35,6 +39,7 @@ class Graph:
     domains: tuple[str, ...] = ()
     opset: int = OPSET
     known: list[onnx.ValueInfoProto] = field(default_factory=list)  # shapes that no inference would find
+    real: Real = np.float32  # of weights and of what is computed with them
 
     def node(self, kind: str, inputs: list[str], out: str, **attributes: Any) -> str:
         """Append an operator with one output and give that output's name."""
@@ -42,7 +47,8 @@ class Graph:
         return out
 
     def large(self, name: str, value: npt.NDArray[np.generic], location: str) -> str:
-        """A tensor kept in the data file, in its own type."""
+        """A tensor kept in the data file: fp32 as the graph's `real`, any other in its own type."""
+        value = value.astype(self.real) if value.dtype == np.float32 else value
         raw = np.ascontiguousarray(value).tobytes()
         self.data.extend(bytes(-len(self.data) % ALIGNMENT))
         kind = helper.np_dtype_to_tensor_dtype(value.dtype)
@@ -61,12 +67,17 @@ class Graph:
         return name
 
 
-def build(bert: Bert, location: str) -> tuple[bytes, bytes]:
+def build(bert: Bert, location: str, real: Real = np.float32) -> tuple[bytes, bytes]:
     """The serialised graph and its data file (called `location` inside the graph). Same weights, same bytes."""
-    graph = Graph()
+    graph = Graph(real=real)
     state, mask = _encoder(graph, bert, location)
-    pool(graph, state, mask)
+    pool(graph, _cast(graph, state, np.float32), mask)
     return finish(graph, bert)
+
+
+def build_half(bert: Bert, location: str) -> tuple[bytes, bytes]:
+    """The same in fp16, as a GPU's matrix units take it."""
+    return build(bert, location, np.float16)
 
 
 def build_hidden(bert: Bert, location: str) -> tuple[bytes, bytes]:
@@ -107,8 +118,9 @@ def embeddings(graph: Graph, bert: Bert, location: str) -> str:
 
 def _mask_bias(graph: Graph, mask: str) -> str:
     """0 where a token is, MASKED where padding is, as [batch, 1, 1, tokens]."""
-    padding = graph.node("Sub", [graph.small("one", 1.0, np.float32), mask], "padding")
-    flat = graph.node("Mul", [padding, graph.small("masked", MASKED, np.float32)], "mask.flat")
+    kept = _cast(graph, mask, graph.real)
+    padding = graph.node("Sub", [graph.small("one", 1.0, graph.real), kept], "padding")
+    flat = graph.node("Mul", [padding, graph.small("masked", MASKED, graph.real)], "mask.flat")
     return graph.node("Unsqueeze", [flat, graph.small("axes12", [1, 2], np.int64)], "mask.bias")
 
 
@@ -128,7 +140,7 @@ def _attention(graph: Graph, bert: Bert, at: str, out: str, state: str, bias: st
     weight = np.concatenate([bert[part + ".weight"].T for part in parts], axis=1)
     offset = np.concatenate([bert[part + ".bias"] for part in parts])
     product = graph.node("MatMul", [state, graph.large(out + "qkv.weight", weight, location)], out + "qkv.product")
-    both = _add(graph, out + "qkv", product, graph.small(out + "qkv.bias", offset, np.float32))
+    both = _add(graph, out + "qkv", product, graph.small(out + "qkv.bias", offset, graph.real))
     # [batch, tokens, 3 * hidden] -> [3, batch, heads, tokens, size], then one slice for each of the three
     shape = graph.small("qkv.shape", [0, 0, 3, bert.heads, size], np.int64)
     heads = graph.node(
@@ -140,7 +152,7 @@ def _attention(graph: Graph, bert: Bert, at: str, out: str, state: str, bias: st
     )
     turned = graph.node("Transpose", [key], out + "key.turned", perm=[0, 1, 3, 2])
     scores = graph.node("MatMul", [query, turned], out + "scores.raw")
-    scaled = graph.node("Mul", [scores, graph.small("scale", 1.0 / math.sqrt(size), np.float32)], out + "scores")
+    scaled = graph.node("Mul", [scores, graph.small("scale", 1.0 / math.sqrt(size), graph.real)], out + "scores")
     weights = graph.node("Softmax", [_add(graph, out + "scores.masked", scaled, bias)], out + "weights", axis=-1)
     mixed = graph.node(
         "Transpose", [graph.node("MatMul", [weights, value], out + "mixed")], out + "mixed.turned", perm=[0, 2, 1, 3]
@@ -151,7 +163,7 @@ def _attention(graph: Graph, bert: Bert, at: str, out: str, state: str, bias: st
 def _dense(graph: Graph, bert: Bert, name: str, out: str, state: str, location: str) -> str:
     weight = graph.large(out + ".weight", bert[name + ".weight"].T, location)
     product = graph.node("MatMul", [state, weight], out + ".product")
-    return _add(graph, out, product, graph.small(out + ".bias", bert[name + ".bias"], np.float32))
+    return _add(graph, out, product, graph.small(out + ".bias", bert[name + ".bias"], graph.real))
 
 
 def _add(graph: Graph, out: str, left: str, right: str) -> str:
@@ -160,8 +172,8 @@ def _add(graph: Graph, out: str, left: str, right: str) -> str:
 
 def norm(graph: Graph, bert: Bert, name: str, state: str) -> str:
     """Layer norm over the last axis."""
-    scale = graph.small(name + ".scale", bert[name + ".weight"], np.float32)
-    shift = graph.small(name + ".shift", bert[name + ".bias"], np.float32)
+    scale = graph.small(name + ".scale", bert[name + ".weight"], graph.real)
+    shift = graph.small(name + ".shift", bert[name + ".bias"], graph.real)
     return graph.node("LayerNormalization", [state, scale, shift], name, axis=-1, epsilon=bert.epsilon)
 
 
@@ -169,13 +181,20 @@ def _gelu(graph: Graph, out: str, x: str) -> str:
     """x / 2 * (1 + erf(x / sqrt 2)), in the order ONNX Runtime recognises and fuses."""
     turned = graph.node(
         "Erf",
-        [graph.node("Div", [x, graph.small("root2", math.sqrt(2.0), np.float32)], out + "gelu.scaled")],
+        [graph.node("Div", [x, graph.small("root2", math.sqrt(2.0), graph.real)], out + "gelu.scaled")],
         out + "gelu.erf",
     )
-    share = graph.node("Add", [turned, graph.small("one", 1.0, np.float32)], out + "gelu.share")
+    share = graph.node("Add", [turned, graph.small("one", 1.0, graph.real)], out + "gelu.share")
     return graph.node(
-        "Mul", [graph.node("Mul", [x, share], out + "gelu.twice"), graph.small("half", 0.5, np.float32)], out + "gelu"
+        "Mul", [graph.node("Mul", [x, share], out + "gelu.twice"), graph.small("half", 0.5, graph.real)], out + "gelu"
     )
+
+
+def _cast(graph: Graph, value: str, real: Real) -> str:
+    """The value itself in a graph that has no other type."""
+    if graph.real is np.float32:
+        return value
+    return graph.node("Cast", [value], f"{value}.{real.__name__}", to=helper.np_dtype_to_tensor_dtype(np.dtype(real)))
 
 
 def pool(graph: Graph, state: str, mask: str) -> str:

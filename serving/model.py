@@ -17,7 +17,11 @@ from serving.errors import ModelInvalid
 CPU = ort.CPU
 
 OpenEngine = Callable[[Config, Path], Engine]
-ENGINES: dict[str, OpenEngine] = {"fp32": ort.open_engine, "int8": rowwise.open_engine}  # by precision
+ENGINES: dict[str, OpenEngine] = {  # by precision
+    "fp32": ort.open_engine,
+    "fp16": ort.open_engine,
+    "int8": rowwise.open_engine,
+}
 
 
 class Encoded(NamedTuple):

@@ -39,7 +39,7 @@ def test_the_folder_says_its_precision_and_what_it_reached(folder: Path) -> None
     about = manifest.load(folder)
     assert about.precision == golden.load(folder).precision == "int8"
     assert about.gate is not None
-    gate.require(about.gate)
+    gate.require(about.gate, "int8")
     assert 0.994 <= about.gate.cosine_mean < 1.0, "as good as fp32 would mean that nothing was rounded"
 
 
@@ -95,7 +95,7 @@ def test_bad_rounding_is_not_published(source: Path, tmp_path: Path, monkeypatch
 
 
 def test_what_is_good_enough_passes() -> None:
-    gate.require(GOOD)
+    gate.require(GOOD, "int8")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_is_good_enough_passes() -> None:
 )
 def test_each_figure_can_fail_alone(figure: str, value: float) -> None:
     with pytest.raises(GateFailed, match=figure):
-        gate.require(GOOD.model_copy(update={figure: value}))
+        gate.require(GOOD.model_copy(update={figure: value}), "int8")
 
 
 def test_a_scale_for_the_whole_batch_is_found_out() -> None:
