@@ -15,7 +15,7 @@ def stage(models: Path) -> Peer:
     """With both models; it takes as long to drain as a few cases need."""
     env = {"SUMMARIZER_DIR": str(models / SUMMARIZER), "CACHE_MIB": "16", "LATENCY_TARGET_MS": "5000"}
     times = {"REQUEST_TIMEOUT_MS": str(int(REQUEST_S * 1000)), "DRAIN_S": "2"}
-    return Peer("stage", "embed", OUR_LOCKS, "", EMBEDDER, "fp32", {**SERVICE, **env, **times})
+    return Peer("stage", "embed", OUR_LOCKS, "", EMBEDDER, "fp32", {**SERVICE, **env, **times}, health="/readyz")
 
 
 def router(port: int) -> Peer:

@@ -6,6 +6,7 @@ import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -14,6 +15,8 @@ from fuzz.__main__ import judged
 from fuzz.mutate import Case
 from fuzz.tally import Tally
 from fuzz.wire import End, Outcome
+from serving import app
+from serving.service import Service
 
 CASE = Case((b"x",), leaves=False)
 ENOUGH = rules.LEAST_CASES
@@ -88,6 +91,13 @@ def test_the_router_has_no_more_patience_than_the_stage() -> None:
     stage, router = peers.stage(Path("models")), peers.router(8001)
     assert float(router.env["BODY_S"]) * 1000 == float(stage.env["REQUEST_TIMEOUT_MS"]) < rules.HANG_S * 1000
     assert router.env["PRODUCTION_URL"].endswith(":8001")
+
+
+def test_both_are_asked_where_they_say_that_they_are_ready() -> None:
+    paths = {getattr(route, "path", "") for route in app._process(cast(Service, None)).routes}
+    stage, router = peers.stage(Path("models")), peers.router(8001)
+    assert stage.health == router.health == "/readyz"
+    assert stage.health in paths, "the router has the same: tests/test_serving_router.py asks it"
 
 
 def _tally(*ends: End) -> Tally:
