@@ -97,7 +97,7 @@ def test_both_are_asked_where_they_say_that_they_are_ready() -> None:
     paths = {getattr(route, "path", "") for route in app._process(cast(Service, None)).routes}
     stage, router = peers.stage(Path("models")), peers.router(8001)
     assert stage.health == router.health == "/readyz"
-    assert stage.health in paths, "the router has the same: tests/test_serving_router.py asks it"
+    assert stage.health in paths, "the router has the same: tests/test_serving_canary.py asks it"
 
 
 def _tally(*ends: End) -> Tally:

@@ -62,7 +62,7 @@ class Beams:
             return self._take(self._scores, np.arange(running), np.full(running, self._forced))
         total = self._scores[:, None] + scores[:running].astype(np.float64)
         for beam, banned in enumerate(self._banned):
-            total[beam, np.isin(ids[beam], banned)] = -np.inf
+            total[beam, (ids[beam, :, None] == banned).any(axis=1)] = -np.inf
         flat = total.ravel()
         best = np.argsort(-flat, kind="stable")[: 2 * self.settings.num_beams]
         best = best[flat[best] > -np.inf]
