@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -23,8 +22,6 @@ from serving.errors import Draining
 from serving.summarizer.generation import Generation
 
 log = logging.getLogger("serving")
-
-SWITCH_S = 0.0005  # a step's bookkeeping holds the interpreter for 2 ms: an embedding takes it over sooner
 
 
 class Steps(Protocol):
@@ -103,7 +100,6 @@ class Pool:
         """`slots`: texts that a worker decodes side by side; `nice`: added to a worker's own niceness."""
         self._start, self._landed, self._slots, self._nice, self._clock = start, landed, slots, nice, clock
         self._loop = asyncio.get_running_loop()
-        sys.setswitchinterval(SWITCH_S)
         self._ready = threading.Condition()
         self._waiting: deque[Wish] = deque()
         self._making: dict[Wish, None] = {}
