@@ -49,6 +49,17 @@ def test_only_processes_with_our_mark_are_ours(tmp_path: Path, monkeypatch: pyte
     assert servers.leftovers("rehearsal", tmp_path) == ["process 2 (registry of rehearsal)"]
 
 
+def test_a_server_is_lost_when_its_process_ends_and_not_while_it_has_no_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(servers, "_processes", lambda: iter([(7, [""]), (8, [""])]))
+    monkeypatch.setattr(servers.shell, "is_alive", {7: True, 8: True, 9: False}.__getitem__)
+    assert not servers._is_lost((0, 0, 0), [7, 8])
+    assert servers._is_lost((0, 0, 0), [7, 9])
+    assert servers._is_lost((200, 200, 200), [7, 8]), "nobody is asked for the password"
+    assert servers._is_lost((401, 401, 200), [7, 8]), "the password is refused"
+
+
 def test_without_the_sealed_network_nothing_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "_write_htpasswd", lambda *_: None)
     with pytest.raises(PreconditionMissing, match="no network namespace"):

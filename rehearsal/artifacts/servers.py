@@ -11,7 +11,7 @@ import base64
 import json
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -53,6 +53,7 @@ def start(platform: str, *, cache: Path, state: Path, config: Path) -> None:
     folder(state).mkdir(parents=True, exist_ok=True)
     _write_htpasswd(login, state, config)
     _write_configuration(cache, state)
+    pids: list[int] = []
     for name, command in _commands(platform, cache, state).items():
         running = [pid for pid, words in _ours(state, name) if words == command[2:]]
         for pid, words in _ours(state, name):
@@ -60,8 +61,9 @@ def start(platform: str, *, cache: Path, state: Path, config: Path) -> None:
                 shell.end(pid)
         if not running:
             say.line("artifacts", "start", f"{name} on {ADDRESS}")
-            shell.spawn(command, log=folder(state) / f"{name}.log", env={"PYTHONPATH": str(ROOT)})
-    wait_ready(state, login)
+            running = [shell.spawn(command, log=folder(state) / f"{name}.log", env={"PYTHONPATH": str(ROOT)})]
+        pids += running
+    wait_ready(state, login, pids)
 
 
 def stop(state: Path) -> None:
@@ -82,8 +84,8 @@ def leftovers(platform: str, state: Path) -> list[str]:
     return found + ([str(folder(state))] if folder(state).exists() else [])
 
 
-def wait_ready(state: Path, login: dict[str, str], *, deadline_s: float = READY_S) -> None:
-    """Until the registry lets us in with the password and nobody without, and the files are there."""
+def wait_ready(state: Path, login: dict[str, str], pids: Sequence[int], *, deadline_s: float = READY_S) -> None:
+    """Until the registry lets us in with the password and nobody without, and the files are there; pids: of both."""
     basic = "Basic " + base64.b64encode(f"{login['user']}:{login['password']}".encode()).decode()
     wait_until(
         "registry (without and with the password) and file server",
@@ -93,11 +95,17 @@ def wait_ready(state: Path, login: dict[str, str], *, deadline_s: float = READY_
             _answer(FILES_PORT, "/SHA256SUMS"),
         ),
         lambda seen: seen == (401, 200, 200),
-        lambda seen: seen[0] == 200 or seen[1] == 401 or not is_up(state),
+        lambda seen: _is_lost(seen, pids),
         deadline_s=deadline_s,
         every_s=0.2,
         next=f"tail {folder(state)}/*.log",
     )
+
+
+def _is_lost(seen: Sequence[int], pids: Sequence[int]) -> bool:
+    """The registry lets in whom it should not or the other way round, or a server has ended. By number, not by command
+    line: a process has none for the moment in which it takes on its program, and nsenter does that just then."""
+    return seen[0] == 200 or seen[1] == 401 or not all(map(shell.is_alive, pids))
 
 
 def folder(state: Path) -> Path:
