@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from provision import shell
 from provision.errors import PlatformError, PreconditionMissing
 from rehearsal.artifacts import bundle, servers
 
@@ -53,7 +54,7 @@ def test_a_server_is_lost_when_its_process_ends_and_not_while_it_has_no_command_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(servers, "_processes", lambda: iter([(7, [""]), (8, [""])]))
-    monkeypatch.setattr(servers.shell, "is_alive", {7: True, 8: True, 9: False}.__getitem__)
+    monkeypatch.setattr(shell, "is_alive", {7: True, 8: True, 9: False}.__getitem__)
     assert not servers._is_lost((0, 0, 0), [7, 8])
     assert servers._is_lost((0, 0, 0), [7, 9])
     assert servers._is_lost((200, 200, 200), [7, 8]), "nobody is asked for the password"
