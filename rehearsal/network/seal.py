@@ -115,5 +115,6 @@ def _namespace_problems(platform: str) -> list[str]:
 
 
 def has_table() -> bool:
-    """Whether the seal's table is there."""
-    return shell.run(("nft", "list", "table", "inet", tables.SEAL), deadline_s=DEADLINE_S, ok=(0, 1)).code == 0
+    """Whether the seal's table is there. On a bare machine there is no nft either, and so nobody made a table."""
+    words = ("nft", "list", "table", "inet", tables.SEAL)
+    return shell.find("nft") is not None and shell.run(words, deadline_s=DEADLINE_S, ok=(0, 1)).code == 0
