@@ -12,29 +12,43 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp
 
 from serving import __version__, api, contract
 from serving.account import Account
-from serving.direct import Direct
-from serving.errors import Refused
+from serving.direct import Direct, handlers
 from serving.metrics import CONTENT_TYPE
 from serving.problems import Problems
 from serving.routes import Routes
 from serving.service import Service
 
 STEERED = (api.TIMEOUT_HEADER, api.PRIORITY_HEADER)
+SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # else it is looked for, each time
 OnStart = Callable[[], None]
 
 
 class Application(FastAPI):
     """FastAPI with the whole contract in its OpenAPI document."""
 
-    def __init__(self, service: Service, schemas: Sequence[type[BaseModel]], **settings: Any) -> None:
-        super().__init__(title="tandem serving", version=__version__, **settings)
-        self._service, self._schemas = service, schemas
+    def __init__(
+        self, service: Service, routers: Sequence[APIRouter], schemas: Sequence[type[BaseModel]], **settings: Any
+    ) -> None:
+        super().__init__(title="tandem serving", version=__version__, telemetry=SILENT, **settings)
+        self._service, self._routers, self._schemas = service, routers, schemas
+        self._problems = Problems(service.metrics)
+        for router in routers:
+            self.include_router(router)
+        self.add_exception_handler(HTTPException, self._problems.http)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Every request is accounted for; one for a path of ours goes straight to its handler."""
+        direct = Direct(super().build_middleware_stack(), handlers(self._routers), self._problems)
+        paths = {*self.openapi()["paths"], self.openapi_url}
+        return Account(direct, service=self._service, problems=self._problems, paths=paths)
 
     def openapi(self) -> dict[str, Any]:
         """The document, made once."""
@@ -60,19 +74,12 @@ def create_app(
         await service.close()
 
     # No documentation pages: theirs load scripts from elsewhere. No redirects: a path is right or it is not.
-    app = Application(service, schemas, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for router in (_embeddings(service), _process(service), *routers):
-        app.include_router(router)
-    problems = Problems(service.metrics)
-    app.add_exception_handler(Refused, problems.refused)
-    app.add_exception_handler(HTTPException, problems.http)
-    paths = {*app.openapi()["paths"], app.openapi_url}
-    app.add_middleware(Account, service=service, problems=problems, paths=paths)
-    return app
+    settings: dict[str, Any] = {"docs_url": None, "redoc_url": None, "redirect_slashes": False, "lifespan": lifespan}
+    return Application(service, (_embeddings(service), _process(service), *routers), schemas, **settings)
 
 
 def _embeddings(service: Service) -> APIRouter:
-    routes, router = Routes(service), APIRouter(tags=["embeddings"], route_class=Direct)
+    routes, router = Routes(service), APIRouter(tags=["embeddings"])
     router.add_api_route(
         "/v1/embeddings",
         routes.embeddings,
@@ -97,7 +104,7 @@ def _embeddings(service: Service) -> APIRouter:
 
 
 def _process(service: Service) -> APIRouter:
-    routes, router = Routes(service), APIRouter(tags=["process"], route_class=Direct)
+    routes, router = Routes(service), APIRouter(tags=["process"])
     router.add_api_route("/livez", routes.livez, methods=["GET"], responses=contract.answers(api.Liveness))
     router.add_api_route("/startupz", routes.startupz, methods=["GET"], responses=contract.answers(api.Start, 503))
     router.add_api_route("/readyz", routes.readyz, methods=["GET"], responses=contract.answers(api.Readiness, 503))

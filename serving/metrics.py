@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -41,6 +41,31 @@ class SummaryStanding:
     text_s: float
 
 
+Kind = TypeVar("Kind", Counter, Gauge, Histogram)
+
+
+class Series(Generic[Kind]):
+    """A metric's series of one stage, each kept once it was asked for: a query asks for ten, and looking one up costs
+    more than counting in it."""
+
+    def __init__(self, metric: Kind, stage: str) -> None:
+        self._metric: Kind = metric
+        self._stage = stage
+        self._known: dict[tuple[str, ...], Kind] = {}
+
+    def __call__(self, *labels: str) -> Kind:
+        """The one with these labels."""
+        found = self._known.get(labels)
+        if found is None:
+            found = self._known[labels] = self._metric.labels(self._stage, *labels)
+        return found
+
+    def remove(self, *labels: str) -> None:
+        """Of the exposition too."""
+        del self._known[labels]
+        self._metric.remove(self._stage, *labels)
+
+
 class Metrics:
     """What the service counts. Names are part of the contract with dashboards and checks."""
 
@@ -53,7 +78,7 @@ class Metrics:
         self._made_gauges()
         self._made_summaries()
         self._served: dict[str, tuple[str, ...]] = {}  # by role: labels of serving_info
-        self._ready.labels(stage).set(0)
+        self._ready().set(0)
 
     def _made_requests(self) -> None:
         self._requests = self._counter("serving_requests", "Answers by path and code", "path", "code")
@@ -112,95 +137,96 @@ class Metrics:
 
     def answered(self, path: str, code: int, seconds: float) -> None:
         """One answer left."""
-        self._requests.labels(self._stage, path, str(code)).inc()
-        self._seconds.labels(self._stage, path).observe(seconds)
+        self._requests(path, str(code)).inc()
+        self._seconds(path).observe(seconds)
 
     def refused(self, reason: str) -> None:
         """One request was not served. `reason`: the last part of its problem's type."""
-        self._rejects.labels(self._stage, reason).inc()
+        self._rejects(reason).inc()
 
     def embedded(self, tokens: int, truncated: int) -> None:
         """One request's texts were answered."""
-        self._tokens.labels(self._stage).inc(tokens)
-        self._truncated.labels(self._stage).inc(truncated)
+        self._tokens().inc(tokens)
+        self._truncated().inc(truncated)
 
     def found(self, how: Found, texts: int = 1) -> None:
         """So many texts of a request were known, on their way, or new."""
-        self._cache.labels(self._stage, how).inc(texts)
+        self._cache(how).inc(texts)
 
     def took(self, phase: Phase, *seconds: float) -> None:
         """How long a phase lasted."""
-        series = self._phases.labels(self._stage, phase)
+        series = self._phases(phase)
         for one in seconds:
             series.observe(one)
 
     def batch(self, real: int, padded: int, seconds: float, waited_s: Sequence[float]) -> None:
         """One batch ran. `padded`: real tokens and those of padding."""
-        self._batches.labels(self._stage).inc()
-        self._batch_tokens.labels(self._stage, "real").inc(real)
-        self._batch_tokens.labels(self._stage, "padding").inc(padded - real)
-        self._batch_size.labels(self._stage).observe(padded)
-        self._padding.labels(self._stage).observe(1.0 - real / padded)
+        self._batches().inc()
+        self._batch_tokens("real").inc(real)
+        self._batch_tokens("padding").inc(padded - real)
+        self._batch_size().observe(padded)
+        self._padding().observe(1.0 - real / padded)
         self.took("run", seconds)
         self.took("queue", *waited_s)
 
     def stands(self, now: Standing) -> None:
         """What waits."""
-        self._waiting.labels(self._stage, "interactive").set(now.interactive_tokens)
-        self._waiting.labels(self._stage, "bulk").set(now.bulk_tokens)
-        self._running.labels(self._stage).set(now.running_tokens)
-        self._oldest.labels(self._stage).set(now.oldest_s)
-        self._rate.labels(self._stage).set(now.rate)
-        self._doubt.labels(self._stage).set(now.doubt)
-        self._cache_bytes.labels(self._stage).set(now.cache_bytes)
-        self._held.labels(self._stage).set(now.held_bytes)
+        self._waiting("interactive").set(now.interactive_tokens)
+        self._waiting("bulk").set(now.bulk_tokens)
+        self._running().set(now.running_tokens)
+        self._oldest().set(now.oldest_s)
+        self._rate().set(now.rate)
+        self._doubt().set(now.doubt)
+        self._cache_bytes().set(now.cache_bytes)
+        self._held().set(now.held_bytes)
 
     def ready(self, is_ready: bool) -> None:
         """What readyz answers from now on."""
-        self._ready.labels(self._stage).set(is_ready)
+        self._ready().set(is_ready)
 
     def serves(self, role: str, *, model: str, version: str, precision: str, provider: str, degraded: bool) -> None:
         """A model serves, in place of the one that had this role."""
         if role in self._served:
             self._info.remove(*self._served[role])
-        self._served[role] = (self._stage, model, version, precision, provider, str(degraded).lower())
-        self._info.labels(*self._served[role]).set(1)
+        self._served[role] = (model, version, precision, provider, str(degraded).lower())
+        self._info(*self._served[role]).set(1)
 
     def swap(self, role: str, result: str) -> None:
         """Another version was found: it serves now, or was refused."""
-        self._swaps.labels(self._stage, role, result).inc()
+        self._swaps(role, result).inc()
 
     def stepped(self, texts: int, seconds: float, done_s: Sequence[tuple[float, float]]) -> None:
         """A turn of a summary worker. done_s: how long the texts that it finished waited and took."""
-        self._summary_steps.labels(self._stage).inc()
-        self._summary_batch.labels(self._stage).inc(texts)
-        self._summary_phases.labels(self._stage, "step").observe(seconds)
+        self._summary_steps().inc()
+        self._summary_batch().inc(texts)
+        self._summary_phases("step").observe(seconds)
         for queue_s, make_s in done_s:
-            self._summary_phases.labels(self._stage, "queue").observe(queue_s)
-            self._summary_phases.labels(self._stage, "make").observe(make_s)
-        self._summaries.labels(self._stage).inc(len(done_s))
+            self._summary_phases("queue").observe(queue_s)
+            self._summary_phases("make").observe(make_s)
+        self._summaries().inc(len(done_s))
 
     def summarized(self, read: int, written: int, truncated: int) -> None:
         """One request's texts were answered."""
-        self._summary_tokens.labels(self._stage, "read").inc(read)
-        self._summary_tokens.labels(self._stage, "written").inc(written)
-        self._summary_truncated.labels(self._stage).inc(truncated)
+        self._summary_tokens("read").inc(read)
+        self._summary_tokens("written").inc(written)
+        self._summary_truncated().inc(truncated)
 
     def summaries_stand(self, now: SummaryStanding) -> None:
         """What waits for a summary."""
-        self._summary_waiting.labels(self._stage).set(now.waiting)
-        self._summary_making.labels(self._stage).set(now.making)
-        self._summary_text_s.labels(self._stage).set(now.text_s)
+        self._summary_waiting().set(now.waiting)
+        self._summary_making().set(now.making)
+        self._summary_text_s().set(now.text_s)
 
     def text(self) -> bytes:
         """The exposition."""
         return generate_latest(self._registry)
 
-    def _counter(self, name: str, about: str, *labels: str) -> Counter:
-        return Counter(name, about, ["stage", *labels], registry=self._registry)
+    def _counter(self, name: str, about: str, *labels: str) -> Series[Counter]:
+        return Series(Counter(name, about, ["stage", *labels], registry=self._registry), self._stage)
 
-    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
-        return Gauge(name, about, ["stage", *labels], registry=self._registry)
+    def _gauge(self, name: str, about: str, *labels: str) -> Series[Gauge]:
+        return Series(Gauge(name, about, ["stage", *labels], registry=self._registry), self._stage)
 
-    def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(name, about, ["stage", *labels], buckets=buckets, registry=self._registry)
+    def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Series[Histogram]:
+        metric = Histogram(name, about, ["stage", *labels], buckets=buckets, registry=self._registry)
+        return Series(metric, self._stage)

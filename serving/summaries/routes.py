@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request, Response
 from serving import api, asking, contract
 from serving.backlog import Lane
 from serving.described import about
-from serving.direct import Direct
 from serving.service import SUMMARIZE, Service, SummarizerSeat
 from serving.summaries.api import SummarizeRequest, SummarizeResponse, settings, written
 
@@ -39,7 +38,7 @@ def routers(service: Service) -> list[APIRouter]:
     """None when the process has no summarizer."""
     if service.summarizer is None:
         return []
-    router = APIRouter(tags=["summaries"], route_class=Direct)
+    router = APIRouter(tags=["summaries"])
     router.add_api_route(
         SUMMARIZE,
         Routes(service, service.summarizer).summarize,
