@@ -11,13 +11,15 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 
 import uvicorn
 
-from serving import registry, wire
+from serving import registry, traces, wire
 from serving.app import create_app
 from serving.config import Config, from_env
 from serving.errors import ConfigInvalid
+from serving.memory import settle
 from serving.metrics import Metrics
 from serving.service import Phase, Service
 from serving.source import Sources
@@ -34,13 +36,14 @@ def main() -> int:
     except ConfigInvalid as error:
         log.error("wrong settings: %s", error)
         return 2
-    server = build(config, registry.sources(access, config))
+    server = build(config, registry.sources(access, config), os.environ)
+    settle()
     server.run()
     return 0 if server.started else 3
 
 
-def build(config: Config, sources: Sources) -> uvicorn.Server:
-    """The server, wired so that the signals drain it."""
+def build(config: Config, sources: Sources, environ: Mapping[str, str]) -> uvicorn.Server:
+    """The server, wired so that the signals drain it. environ: OpenTelemetry's variables are read there."""
     service = Service(config, Metrics(config.stage), sources=sources)
     routers = summaries.routers(service)
 
@@ -61,7 +64,7 @@ def build(config: Config, sources: Sources) -> uvicorn.Server:
 
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(service, take_signals, routers, summaries.SCHEMAS if routers else ()),
+            create_app(service, take_signals, routers, summaries.SCHEMAS if routers else (), traces.settings(environ)),
             host=config.host,
             port=config.port,
             http=wire.NAME,

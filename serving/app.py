@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
-from serving import __version__, api, contract
+from serving import __version__, api, contract, traces
 from serving.account import Account
 from serving.direct import Direct, handlers
 from serving.metrics import CONTENT_TYPE
@@ -27,7 +27,6 @@ from serving.routes import Routes
 from serving.service import Service
 
 STEERED = (api.TIMEOUT_HEADER, api.PRIORITY_HEADER)
-SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # else it is looked for, each time
 OnStart = Callable[[], None]
 
 
@@ -37,7 +36,7 @@ class Application(FastAPI):
     def __init__(
         self, service: Service, routers: Sequence[APIRouter], schemas: Sequence[type[BaseModel]], **settings: Any
     ) -> None:
-        super().__init__(title="tandem serving", version=__version__, telemetry=SILENT, **settings)
+        super().__init__(title="tandem serving", version=__version__, **settings)
         self._service, self._routers, self._schemas = service, routers, schemas
         self._problems = Problems(service.metrics)
         for router in routers:
@@ -62,9 +61,10 @@ def create_app(
     on_start: OnStart = lambda: None,
     routers: Sequence[APIRouter] = (),
     schemas: Sequence[type[BaseModel]] = (),
+    telemetry: TelemetryConfig | None = None,
 ) -> FastAPI:
     """The application around one service. `on_start` runs on the event loop before a model is loaded; `schemas` are
-    the bodies that `routers` speak of."""
+    the bodies that `routers` speak of; `telemetry`: see `traces`, nothing by default."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -74,8 +74,16 @@ def create_app(
         await service.close()
 
     # No documentation pages: theirs load scripts from elsewhere. No redirects: a path is right or it is not.
-    settings: dict[str, Any] = {"docs_url": None, "redoc_url": None, "redirect_slashes": False, "lifespan": lifespan}
-    return Application(service, (_embeddings(service), _process(service), *routers), schemas, **settings)
+    return Application(
+        service,
+        (_embeddings(service), _process(service), *routers),
+        schemas,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        telemetry=telemetry or traces.settings({}),
+    )
 
 
 def _embeddings(service: Service) -> APIRouter:

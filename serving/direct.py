@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving import traces
 from serving.errors import Refused
 from serving.problems import Problems
 
@@ -44,4 +45,5 @@ class Direct:
             response = await handler(request)
         except Refused as error:
             response = await self._problems.refused(request, error)
+        traces.handled(scope, response)
         await response(scope, receive, send)

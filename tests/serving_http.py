@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from serving import problems
 from serving.app import create_app
@@ -38,13 +39,15 @@ def visit(
     wait: bool = True,
     sources: Sources | None = None,
     summarizer: SummaryLoad | None = None,
+    telemetry: TelemetryConfig | None = None,
 ) -> Any:
     """Start the application around a model or two, wait until they are loaded, ask, stop."""
     config = from_env({"STAGE": "canary", "SUMMARIZER_DIR": "here" if summarizer else "", **env})
     service = Service(
         config, Metrics(config.stage), load, sources=sources, load_summarizer=summarizer or summary_models.load
     )
-    app = create_app(service, routers=summaries.routers(service), schemas=summaries.SCHEMAS if summarizer else ())
+    routers, schemas = summaries.routers(service), summaries.SCHEMAS if summarizer else ()
+    app = create_app(service, routers=routers, schemas=schemas, telemetry=telemetry)
 
     async def go() -> Any:
         async with app.router.lifespan_context(app), asyncio.timeout(20):

@@ -168,6 +168,6 @@ def test_an_idle_connection_is_kept_longer_than_clients_keep_theirs(tmp_path: Pa
     config = from_env({"MODEL_DIR": str(tmp_path)})
 
     async def kept_s() -> int:
-        return build(config, folders(config)).config.timeout_keep_alive
+        return build(config, folders(config), {}).config.timeout_keep_alive
 
     assert asyncio.run(kept_s()) == wire.KEEP_S > 60

@@ -18,6 +18,7 @@ import uvicorn
 
 from serving import registry, wire
 from serving.errors import ConfigInvalid
+from serving.memory import settle
 from serving.registry import Access
 from serving.router.app import Drain, build, create_app
 from serving.router.config import Config, from_env
@@ -36,6 +37,7 @@ def main() -> int:
         log.error("wrong settings: %s", error)
         return 2
     server = serve(config, access)
+    settle()
     server.run()
     return 0 if server.started else 3
 
