@@ -20,6 +20,40 @@ KEEP_S = 75  # an idle connection is kept: longer than clients keep theirs, or o
 HEAD_S = 20.0  # from a connection, or the first byte of a request on a kept one, to the end of the head
 
 
+class Joined(asyncio.Transport):
+    """What is written in one turn of the event loop leaves together: a head and its body are one call of the system,
+    and wake a client once."""
+
+    def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._inner, self._loop = inner, loop
+        self._held: list[bytes | bytearray | memoryview] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """By the next turn."""
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def close(self) -> None:
+        """Once all is written."""
+        self._flush()
+        self._inner.close()
+
+    def is_closing(self) -> bool:
+        """Whether it ends or has ended."""
+        return self._inner.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Of the socket."""
+        return self._inner.get_extra_info(name, default)
+
+    def _flush(self) -> None:
+        if self._held and not self._inner.is_closing():
+            self._inner.write(b"".join(self._held))
+        self._held.clear()
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
@@ -31,6 +65,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head is awaited from now on."""
         super().connection_made(transport)
+        self.transport = Joined(transport, self.loop)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

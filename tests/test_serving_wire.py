@@ -26,10 +26,12 @@ class Line(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.told = b""
+        self.writes = 0
         self.is_closed = False
 
     def write(self, data: Any) -> None:
         self.told += bytes(data)
+        self.writes += 1
 
     def close(self) -> None:
         self.is_closed = True
@@ -94,6 +96,15 @@ def test_a_request_is_answered_and_the_connection_kept() -> None:
     assert line.status == 200
     assert line.told.endswith(b"body")
     assert not line.is_closed
+
+
+def test_head_and_body_of_an_answer_leave_together_and_before_the_connection_ends() -> None:
+    def say(protocol: wire.Protocol, _: Line) -> None:
+        protocol.data_received(REQUEST.replace(b"host: stage", b"host: stage\r\nconnection: close"))
+
+    line = talk(say)
+    assert (line.status, line.writes, line.is_closed) == (200, 1, True)
+    assert line.told.endswith(b"body")
 
 
 @pytest.mark.parametrize("piece", [b"x: " + b"a" * 8000 + b"\r\n", b"a" * 8000], ids=["many headers", "one header"])
