@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,12 +60,15 @@ def run(is_smoke: bool, rounds: int, seconds: float, only: Sequence[str], out: P
     logs.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     facts: list[Facts] = []
+    rates: list[Mapping[str, float]] = []
     for kind in KINDS:
         peers = [peer for peer in PEERS if peer.kind == kind and peer.name in wanted]
         if peers:
-            more, about = measure.run(peers, measure.plan(kind, effort, VOCABULARY), effort, folder, logs)
+            has_ours = any(peer.name == OURS for peer in peers)
+            between = (lambda: rates.append(_alone(folder, effort.seconds))) if has_ours else (lambda: None)
+            more, about = measure.run(peers, measure.plan(kind, effort, VOCABULARY), effort, folder, logs, between)
             rows, facts = rows + more, facts + about
-    alone = _alone(folder, effort.seconds) if any(row.peer == OURS for row in rows) else {}
+    alone = {name: statistics.median(one[name] for one in rates) for name in rates[0]} if rates else {}
     verdicts = () if is_smoke else tuple(targets.judge(rows, facts, alone))
     stamp = began.strftime("%Y-%m-%dT%H:%MZ")
     made = report.Report(stamp, machine, effort.rounds, tuple(rows), tuple(facts), verdicts, is_smoke, alone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,9 +106,15 @@ def sources(size: int, vocabulary: int) -> bytes:
 
 
 def run(
-    peers: Sequence[Peer], measures: Sequence[Measure], effort: Effort, models: Path, logs: Path
+    peers: Sequence[Peer],
+    measures: Sequence[Measure],
+    effort: Effort,
+    models: Path,
+    logs: Path,
+    between: Callable[[], None] = lambda: None,
 ) -> tuple[list[Row], list[Facts]]:
-    """Rows of all rounds, and facts of every server, those that did not start included."""
+    """Rows of all rounds, and facts of every server, those that did not start included. `between`: done every round,
+    while no server is asked anything."""
     rows: list[Row] = []
     facts: list[Facts] = []
     with ExitStack() as stack:
@@ -119,6 +125,7 @@ def run(
         for number in range(effort.rounds):
             turn = up[number % len(up) :] + up[: number % len(up)] if up else []
             rows += [_drive(one, measure, number) for measure in measures for one in turn]
+            between()
         facts += [_facts(one, models, effort.judged) for one in up]
     return rows, facts
 
