@@ -15,6 +15,7 @@ import uvicorn
 from serving import wire
 from serving.app import create_app
 from serving.config import Config, from_env
+from serving.memory import settle
 from serving.metrics import Metrics
 from serving.service import Service
 from serving.summaries import routes
@@ -83,4 +84,5 @@ def load(config: Config, path: Path) -> Random:
 config = from_env({**os.environ, "MODEL_DIR": str(FOLDER / "ours"), "SUMMARIZER_DIR": str(FOLDER / "bart-ours")})
 service = Service(config, Metrics(config.stage), load_summarizer=load)
 app = create_app(service, routers=routes.routers(service), schemas=routes.SCHEMAS)
+settle()
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), http=wire.NAME, access_log=False, log_level="warning")
