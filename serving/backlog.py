@@ -106,38 +106,36 @@ class Waiting:
         return self.interactive if lane is Lane.INTERACTIVE else self.bulk
 
 
-def pick(lengths: Sequence[int], budget: int, at_most: int = WINDOW) -> list[int]:
+def pick(lengths: Sequence[int], budget: float, at_most: int = WINDOW, padding: float = 1.0) -> list[int]:
     """Which of the waiting texts (oldest first) make the next batch: the oldest one, among its like.
 
     Of all runs of neighbouring lengths that hold the oldest, the one of which most is real tokens, and least padding
-    and what a batch costs by itself.
+    and what a batch costs by itself. padding: what a token of it costs, as a part of a real one.
     """
     order = sorted(range(min(len(lengths), WINDOW)), key=lambda i: (-lengths[i], i))
     ordered, place = [lengths[i] for i in order], order.index(0)
     starts = [at for at in range(place + 1) if not at or ordered[at] != ordered[at - 1]]
-    _, count, start = max((*_run(ordered[at:], place - at + 1, budget, at_most), at) for at in starts)
+    _, count, start = max((*_run(ordered[at:], place - at + 1, budget, at_most, padding), at) for at in starts)
     return order[start : start + count]
 
 
-def _run(lengths: Sequence[int], must: int, budget: int, at_most: int) -> tuple[float, int]:
+def _run(lengths: Sequence[int], must: int, budget: float, at_most: int, padding: float) -> tuple[float, int]:
     """Of texts, longest first: how much of the best batch that holds the first `must` is real, and its size."""
-    longest, own = lengths[0], max(1, budget // OWN_PART)
-    room = max(1, min(at_most, budget // longest))
-    if must > room:
-        return 0.0, 0
-    count = real = 0
-    for length in lengths[:room]:
-        if count >= must and length * (own + longest * count) <= longest * real:
-            break  # its padding would cost more than it shares
-        count, real = count + 1, real + length
-    return real / (own + longest * count), count
+    longest, own = lengths[0], budget / OWN_PART
+    count, real, cost = 1, longest, float(longest)
+    for length in lengths[1 : max(1, at_most)]:
+        more = cost + length + padding * (longest - length)
+        if more > budget or (count >= must and (real + length) * (own + cost) <= real * (own + more)):
+            break  # too much, or its padding would cost more than it shares
+        count, real, cost = count + 1, real + length, more
+    return (real / (own + cost), count) if count >= must else (0.0, 0)
 
 
 class Backlog:
     """Both lines. The caller sees to it that one thread at a time is inside."""
 
-    def __init__(self, budget: int) -> None:
-        self._budget = budget
+    def __init__(self, budget: int, padding: float = 1.0) -> None:
+        self._budget, self._padding = budget, padding
         self._lines: dict[Lane, OrderedDict[Job, None]] = {lane: OrderedDict() for lane in Lane}
         self._tokens = dict.fromkeys(Lane, 0)
         self._owed = 0.0  # tokens that bulk texts may run before interactive ones
@@ -176,7 +174,7 @@ class Backlog:
         line = self._window(Lane.BULK, now_s) if leads_bulk else interactive
         if not line:
             return []
-        chosen = pick([len(job.ids) for job in line], self._budget, -(-len(line) // idle))
+        chosen = pick([len(job.ids) for job in line], self._budget, -(-len(line) // idle), self._padding)
         batch = [line[index] for index in chosen]
         for job in batch:
             self._leave(job)

@@ -31,7 +31,7 @@ class Config(BaseModel):
     required_provider: str = "CUDAExecutionProvider"
     allow_cpu: bool = False  # serve on a CPU when the provider is missing, and say "degraded"
     gpu_mem_limit_mib: int = Field(2048, ge=64)
-    batch_tokens: int = Field(0, ge=0)  # padded tokens a batch; 0: by engine
+    batch_tokens: int = Field(0, ge=0)  # a batch, padding counted at its cost; 0: by engine
     max_texts: int = Field(256, ge=1)
     max_chars: int = Field(20_000, ge=1)  # of one text
     max_body_bytes: int = Field(8 << 20, ge=1024)

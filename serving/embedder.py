@@ -66,7 +66,7 @@ class Embedder:
         self._loop = asyncio.get_running_loop()
         self._scheduler = Scheduler(
             model.run,
-            Backlog(model.batch_tokens(config)),
+            Backlog(model.batch_tokens(config), model.engine.padding),
             workers=config.workers,
             landed=self._landed,
             clock=self._loop.time,

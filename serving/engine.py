@@ -26,7 +26,12 @@ class Engine(Protocol):
 
     @property
     def batch_tokens(self) -> int:
-        """Padded tokens a batch at which it runs best."""
+        """Tokens a batch at which it runs best; those of padding count as `padding` says."""
+        ...
+
+    @property
+    def padding(self) -> float:
+        """What a token of padding costs it, as a part of a real one."""
         ...
 
     def run(self, batch: Sequence[Ids], /) -> Vectors:

@@ -58,7 +58,7 @@ class Model:
         return self.engine.run(batch)
 
     def batch_tokens(self, config: Config) -> int:
-        """Padded tokens of a batch: what the settings say, else what suits the engine."""
+        """Tokens of a batch: what the settings say, else what suits the engine."""
         return config.batch_tokens or self.engine.batch_tokens
 
 

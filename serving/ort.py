@@ -35,6 +35,11 @@ class OrtEngine:
         """By provider."""
         return CPU_BATCH_TOKENS if self.provider == CPU else GPU_BATCH_TOKENS
 
+    @property
+    def padding(self) -> float:
+        """All of a padded batch is computed."""
+        return 1.0
+
     def run(self, batch: Sequence[Ids], /) -> Vectors:
         """Unit vectors of a batch, padded to its own longest text only."""
         ids = np.zeros((len(batch), max(map(len, batch))), np.int64)

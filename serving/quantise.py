@@ -4,7 +4,9 @@ A weight matrix is rounded per output column, its input per row at run time, and
 become bytes 1..255 around 128, because the processor's instruction for this (VNNI) multiplies unsigned by signed. No
 calibration, so no texts decide what the model can round well. Embeddings, attention, GELU and norms stay fp32.
 
-Between two products a state lies as [batch * tokens, hidden], so that one QuantizeLinear gives every row its own scale.
+A state lies as [rows, hidden], a row for every real token of the batch: padding is there in attention only, which works
+on whole texts. So texts of unlike lengths share a batch at little cost, and one QuantizeLinear gives every row its own
+scale.
 """
 
 from __future__ import annotations
@@ -43,12 +45,13 @@ def build(bert: Bert, location: str) -> tuple[bytes, bytes]:
     shape = graph.node("Shape", ["input_ids"], "dims")
     graph.node("Concat", [shape, graph.small("hidden", [bert.hidden], np.int64)], "texts.shape", axis=0)
     _pairs(graph)
+    _places(graph)
     _middles(graph)
     _is_alone(graph)
-    state = _flat(graph, bert, state, "rows")
+    state = graph.node("Gather", [_flat(graph, bert, state, "texts.flat"), "rows.at"], "rows")
     for number in range(bert.layers):
         state = _layer(_Layer(graph, bert, location, f"encoder.layer.{number}.", f"layer{number}."), state)
-    state = graph.node("Reshape", [state, "texts.shape"], "texts")
+    state = graph.node("Gather", [state, "rows.places"], "texts")
     plain.pool(graph, state, graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT))
     return plain.finish(graph, bert)
 
@@ -60,11 +63,20 @@ def rounded(weight: Array) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int8
 
 
 def _middles(graph: Graph) -> None:
-    """128 for every row of the batch."""
-    rows = graph.node("Size", ["input_ids"], "rows.count")
-    shape = graph.node("Unsqueeze", [rows, graph.small("axis0", [0], np.int64)], "rows.shape")
+    """128 for every row."""
     middle = helper.make_tensor("middle", TensorProto.UINT8, [1], [128])
-    graph.node("ConstantOfShape", [shape], "middles", value=middle)
+    graph.node("ConstantOfShape", [graph.node("Shape", ["rows.at"], "rows.shape")], "middles", value=middle)
+
+
+def _places(graph: Graph) -> None:
+    """Where each row lies among all places of the padded texts, and which row each place has: where there is padding,
+    that of the token before, which nobody looks at."""
+    flat = graph.node("Reshape", ["attention_mask", graph.small("flat", [-1], np.int64)], "mask.all")
+    there = graph.node("NonZero", [flat], "rows.at.column")
+    graph.node("Squeeze", [there, graph.small("axis0", [0], np.int64)], "rows.at")
+    count = graph.node("CumSum", [flat, graph.small("axis", 0, np.int64)], "rows.counted")
+    before = graph.node("Sub", [count, graph.small("one1", [1], np.int64)], "rows.flat.places")
+    graph.node("Reshape", [before, "dims"], "rows.places")
 
 
 def _pairs(graph: Graph) -> None:
@@ -149,7 +161,7 @@ def _residual(layer: _Layer, part: str, change: str, state: str) -> str:
 
 
 def _attention(layer: _Layer, state: str) -> str:
-    """All texts' context, [batch * tokens, hidden].
+    """All rows' context.
 
     A bias of the keys moves all scores of a query alike, which a softmax does not see: there is none. The values' bias
     could be added after the next product, but rounds better before it: the least cosine is 0.986 then, not 0.978.
@@ -161,19 +173,25 @@ def _attention(layer: _Layer, state: str) -> str:
         for part in ("query", "key", "value")
     )
     query, value = _moved(layer, query, "attention.self.query"), _moved(layer, value, "attention.self.value")
-    heads = [graph.node("Reshape", [part, "texts.shape"], part + ".texts") for part in (query, key, value)]
-    graph.known += [_known(layer, name) for name in heads]
-    alone = _attend(layer, heads, "alone")
-    among = _attend(layer, [*heads, "mask.pairs"], "among")
-    context = graph.node("If", ["is_alone"], out + "context.texts", then_branch=alone, else_branch=among)
-    return _flat(graph, layer.bert, context, out + "context")
+    alone = _branch(layer, "alone", (query, key, value))
+    among = _branch(layer, "among", (query, key, value))
+    return graph.node("If", ["is_alone"], out + "context", then_branch=alone, else_branch=among)
 
 
-def _attend(layer: _Layer, inputs: list[str], name: str) -> GraphProto:
-    """A branch: attention with these inputs."""
-    value, heads = f"{layer.out}context.{name}", layer.bert.heads
-    node = helper.make_node("Attention", inputs, [value], name=value, q_num_heads=heads, kv_num_heads=heads)
-    return helper.make_graph([node], value, [], [_known(layer, value)])
+def _branch(layer: _Layer, name: str, rows: tuple[str, str, str]) -> GraphProto:
+    """Rows to whole texts, attention, and back to rows. A text alone has no padding: its rows are the text."""
+    graph, heads, out = Graph(), layer.bert.heads, f"{layer.out}{name}."
+    is_alone = name == "alone"
+    kind, by = ("Reshape", "texts.shape") if is_alone else ("Gather", "rows.places")
+    texts = [graph.node(kind, [part, by], f"{out}{part}") for part in rows]
+    seen = [] if is_alone else ["mask.pairs"]
+    context = graph.node("Attention", [*texts, *seen], out + "texts", q_num_heads=heads, kv_num_heads=heads)
+    flat = graph.node("Reshape", [context, "rows.flat"], out + "flat")
+    last = flat if is_alone else graph.node("Gather", [flat, "rows.at"], out + "rows")
+    result = helper.make_tensor_value_info(last, TensorProto.FLOAT, ["rows", layer.bert.hidden])
+    return helper.make_graph(
+        graph.nodes, out, [], [result], value_info=[_known(layer, part) for part in (*texts, context)]
+    )
 
 
 def _known(layer: _Layer, name: str) -> ValueInfoProto:

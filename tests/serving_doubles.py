@@ -84,6 +84,7 @@ class FakeEngine:
 
     provider = "CPUExecutionProvider"
     batch_tokens = 256
+    padding = 1.0
 
     def run(self, batch: Sequence[Ids], /) -> Vectors:
         """Without a runtime."""

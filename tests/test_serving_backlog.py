@@ -47,6 +47,21 @@ def test_a_text_that_would_mostly_be_padding_waits_for_its_like() -> None:
     assert pick([20, *[12] * 7], 256) == [0]
 
 
+def test_where_padding_costs_little_unlike_lengths_share_a_batch() -> None:
+    lengths = [20, *[12] * 7, 60]
+    assert sorted(pick(lengths, 256, padding=1 / 8)) == list(range(8))
+    assert pick([8] * 50, 256, padding=1 / 8) == list(range(32))
+
+
+def test_what_padding_costs_counts_against_the_budget() -> None:
+    rng = random.Random(2)
+    for _ in range(100):
+        lengths = [rng.randint(1, 60) for _ in range(60)]
+        chosen = [lengths[i] for i in pick(lengths, 256, padding=1 / 8)]
+        padded = len(chosen) * max(chosen) - sum(chosen)
+        assert len(chosen) == 1 or sum(chosen) + padded / 8 <= 256
+
+
 def test_of_equal_texts_the_oldest_go_and_what_a_batch_costs_by_itself_is_shared() -> None:
     assert pick([8] * 50, 256) == list(range(32))
     assert sorted(pick([10, 11, 9, 10, 11], 256)) == [0, 1, 2, 3, 4]
