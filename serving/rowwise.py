@@ -11,8 +11,7 @@ only and with fewer batches of mixed lengths, CTranslate2 in both:
     OpenVINO 2026.4.1, the same rounding     2.4         2.3        0.9993       0.9975
 
 Not run again, from earlier figures: dynamic int8 per tensor (ONNX Runtime) 0.984 among others, and static int8
-(OpenVINO) 0.9946 to fp32, which is at the gate's edge. Behind HTTP this engine and CTranslate2 cost the same processor
-time a text (18.9 and 18.6 ms an abstract of 180 tokens, 1.5 and 1.5 ms a query): what it wins is that vectors repeat.
+(OpenVINO) 0.9946 to fp32, which is at the gate's edge. What each costs behind HTTP is in `docs/bench`.
 
 The first is the only one that gives the same vector whatever else is in the batch. It has to be the same to the last
 bits: a difference of 1e-7 moves a value over a rounding edge, and six layers later the cosine is 0.998. So the path
@@ -36,7 +35,7 @@ from serving.engine import Ids, Vectors
 from serving.errors import ProviderMissing
 
 ALONE_TOKENS = 48  # a longer text runs alone: no padding, so the faster attention without a mask serves
-PADDING = 1 / 8  # measured: from 1/20 to 1/7 of a real token, by how much longer the longest text is
+PADDING = 1 / 8  # of a real token: from 1/20 to 1/7 in one short run with batches of 22 queries
 
 
 @dataclass(frozen=True, slots=True)
